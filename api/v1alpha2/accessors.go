@@ -1,0 +1,88 @@
+package v1alpha2
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	defaultRetryInterval   = 15 * time.Second
+	maxLabelValue          = 63
+	labelHashDigits        = 16
+	defaultTerminationTime = 30 * time.Second
+)
+
+// GetConditions returns the conditions (fluxcd/pkg conditions.Getter).
+func (t *Terraform) GetConditions() []metav1.Condition { return t.Status.Conditions }
+
+// SetConditions replaces the conditions (fluxcd/pkg conditions.Setter).
+func (t *Terraform) SetConditions(c []metav1.Condition) { t.Status.Conditions = c }
+
+// GetRetryInterval is the time between a failure and the next try.
+func (t *Terraform) GetRetryInterval() time.Duration {
+	if t.Spec.RetryInterval == nil || t.Spec.RetryInterval.Duration <= 0 {
+		return defaultRetryInterval
+	}
+	return t.Spec.RetryInterval.Duration
+}
+
+// SourceNamespace is the namespace of the source.
+func (t *Terraform) SourceNamespace() string {
+	if t.Spec.SourceRef.Namespace != "" {
+		return t.Spec.SourceRef.Namespace
+	}
+	return t.Namespace
+}
+
+// GetServiceAccountName is the account of the runner pod.
+func (s *TerraformSpec) GetServiceAccountName() string {
+	if s.ServiceAccountName == "" {
+		return DefaultServiceAccount
+	}
+	return s.ServiceAccountName
+}
+
+// GetWorkspace is the workspace of the state.
+func (s *TerraformSpec) GetWorkspace() string {
+	if s.Workspace == "" {
+		return "default"
+	}
+	return s.Workspace
+}
+
+// GetUpgradeOnInit says whether init may take newer provider versions; the default is yes.
+func (s *TerraformSpec) GetUpgradeOnInit() bool {
+	return s.UpgradeOnInit == nil || *s.UpgradeOnInit
+}
+
+// GetTerminationGrace is the time a runner has after SIGTERM.
+func (s *TerraformSpec) GetTerminationGrace() time.Duration {
+	if s.RunnerTerminationGracePeriodSeconds == nil {
+		return defaultTerminationTime
+	}
+	return time.Duration(*s.RunnerTerminationGracePeriodSeconds) * time.Second
+}
+
+// Finished says that the run has ended, one way or another.
+func (r *TerraformRun) Finished() bool {
+	switch r.Status.Phase {
+	case RunSucceeded, RunFailed, RunCancelled:
+		return true
+	case RunPending, RunRunning:
+		return false
+	}
+	return false
+}
+
+// SafeLabelValue makes a label value of any name: unchanged up to 63 bytes, else its first 46 bytes, a dash and
+// the first 16 hex digits of its sha256, as the incumbent labels plan Secrets.
+func SafeLabelValue(s string) string {
+	if len(s) <= maxLabelValue {
+		return s
+	}
+	sum := sha256.Sum256([]byte(s))
+	return s[:maxLabelValue-labelHashDigits-1] + "-" + hex.EncodeToString(sum[:])[:labelHashDigits]
+}

@@ -1,0 +1,68 @@
+package v1alpha2
+
+// Condition types, besides Ready, Reconciling and Stalled.
+const (
+	ConditionApply       = "Apply"
+	ConditionPlan        = "Plan"
+	ConditionOutput      = "Output"
+	ConditionHealthCheck = "HealthCheck"
+	ConditionStateLocked = "StateLocked"
+)
+
+// Reasons that users' alerts and scripts know from the incumbent.
+const (
+	ReasonAccessDenied             = "AccessDenied"
+	ReasonArtifactFailed           = "ArtifactFailed"
+	ReasonDependencyNotReady       = "DependencyNotReady"
+	ReasonDeletionBlocked          = "DeletionBlockedByDependantsReason"
+	ReasonTFExecNewFailed          = "TFExecNewFailed"
+	ReasonTFExecInitFailed         = "TFExecInitFailed"
+	ReasonVarsGenerationFailed     = "VarsGenerationFailed"
+	ReasonTemplateGenerationFailed = "TemplateGenerationFailed"
+	ReasonSelectWorkspaceFailed    = "SelectWorkspaceFailed"
+	ReasonTFExecPlanFailed         = "TFExecPlanFailed"
+	ReasonTFExecApplyFailed        = "TFExecApplyFailed"
+	ReasonTFExecOutputFailed       = "TFExecOutputFailed"
+	ReasonOutputsWritingFailed     = "OutputsWritingFailed"
+	ReasonDriftDetected            = "DriftDetected"
+	ReasonDriftDetectionFailed     = "DriftDetectionFailed"
+	ReasonNoDrift                  = "NoDrift"
+	ReasonPlannedNoChanges         = "TerraformPlannedNoChanges"
+	ReasonPlannedWithChanges       = "TerraformPlannedWithChanges"
+	ReasonAppliedSucceed           = "TerraformAppliedSucceed"
+	ReasonAppliedFail              = "TerraformAppliedFail"
+	ReasonOutputsAvailable         = "TerraformOutputsAvailable"
+	ReasonOutputsWritten           = "TerraformOutputsWritten"
+	ReasonLockHeld                 = "LockHeld"
+	ReasonForceUnlock              = "ForceUnlock"
+	ReasonRetryLimitReached        = "RetryLimitReached"
+	ReasonReplanRequested          = "ReplanRequested"
+)
+
+// Reasons of our own.
+const (
+	// ReasonNotImplemented (Stalled, Ready): a field is set that this version does not act on.
+	ReasonNotImplemented = "NotImplemented"
+	// ReasonInvalidApprovePlan (Stalled, Ready): spec.approvePlan is no word we know.
+	ReasonInvalidApprovePlan = "InvalidApprovePlan"
+	// ReasonPlanNotApplicable (run): the stored plan can't be applied any more; a new one is made.
+	ReasonPlanNotApplicable = "PlanNotApplicable"
+	// ReasonRunnerLost (run): the runner's process ended without a report.
+	ReasonRunnerLost = "RunnerLost"
+	// ReasonRunnerPending (Ready): the runner pod does not start.
+	ReasonRunnerPending = "RunnerPending"
+	// ReasonRunnerUnreachable (Ready): nobody knows whether the runner's process still works.
+	ReasonRunnerUnreachable = "RunnerUnreachable"
+	// ReasonRunnerForbidden (Ready): the API server refuses the runner pod.
+	ReasonRunnerForbidden = "RunnerForbidden"
+	// ReasonStateGuard (run): the state is not the one that the last run left.
+	ReasonStateGuard = "StateGuard"
+	// ReasonStateNotPersistent (Stalled): the state would be lost with the pod.
+	ReasonStateNotPersistent = "StateNotPersistent"
+	// ReasonCancelled (run): the run was asked to stop.
+	ReasonCancelled = "Cancelled"
+	// ReasonDeadlineExceeded (run): a step took longer than it may.
+	ReasonDeadlineExceeded = "DeadlineExceeded"
+	// ReasonSuspended (Reconciling is absent, Ready is left): used in events.
+	ReasonSuspended = "Suspended"
+)

@@ -1,0 +1,68 @@
+package v1alpha2
+
+const (
+	// Finalizer of a Terraform object.
+	Finalizer = "finalizers.tf.contrib.fluxcd.io"
+
+	// RunnerFinalizer keeps a runner pod until its run is accounted for.
+	RunnerFinalizer = "infra.contrib.fluxcd.io/runner"
+
+	// FieldManager of all writes of the controller; the incumbent's name, so that its fields are ours.
+	FieldManager = "tf-controller"
+
+	// ApprovePlanAnnotation approves the plan whose id it holds.
+	ApprovePlanAnnotation = "infra.contrib.fluxcd.io/approve-plan"
+
+	// ApprovedByAnnotation names the approver.
+	ApprovedByAnnotation = "infra.contrib.fluxcd.io/approved-by"
+
+	// ProcessEndedAnnotation on a runner pod is a person's word that its process has ended.
+	ProcessEndedAnnotation = "infra.contrib.fluxcd.io/process-ended"
+
+	// TerraformLabel on a runner pod holds its namespace, on TLS Secrets of the incumbent "true".
+	TerraformLabel = "infra.contrib.fluxcd.io/terraform"
+
+	// TerraformNameLabel holds the name of the Terraform object, hashed over 63 characters (SafeLabelValue).
+	TerraformNameLabel = "infra.contrib.fluxcd.io/terraform-name"
+
+	// RunSequenceLabel holds the sequence of a run.
+	RunSequenceLabel = "infra.contrib.fluxcd.io/run-sequence"
+
+	// RunNameLabel on a runner pod holds the name of its run.
+	RunNameLabel = "infra.contrib.fluxcd.io/run"
+
+	// PlanNameLabel and PlanWorkspaceLabel select the Secrets of a stored plan (SafeLabelValue).
+	PlanNameLabel      = "infra.contrib.fluxcd.io/plan-name"
+	PlanWorkspaceLabel = "infra.contrib.fluxcd.io/plan-workspace"
+
+	// PlanFullNameAnnotation and PlanFullWorkspaceAnnotation hold the values unabridged.
+	PlanFullNameAnnotation      = "infra.contrib.fluxcd.io/plan-full-name"
+	PlanFullWorkspaceAnnotation = "infra.contrib.fluxcd.io/plan-full-workspace"
+
+	// PlanChunkAnnotation is the number of a chunk, from 0.
+	PlanChunkAnnotation = "infra.contrib.fluxcd.io/plan-chunk"
+
+	// PlanHashAnnotation is the hex sha256 of the plan file (one Secret) or of the chunk (several).
+	PlanHashAnnotation = "infra.contrib.fluxcd.io/plan-hash"
+
+	// SavedPlanAnnotation is the id of the stored plan.
+	SavedPlanAnnotation = "savedPlan"
+
+	// RunnerReportRole is the ClusterRole (and RoleBinding) that lets runners read their object and report.
+	RunnerReportRole = "terraform-runner-report"
+
+	// ArtifactAudience is the audience of the token that a runner fetches its artifact with.
+	ArtifactAudience = "terraform-controller"
+
+	// DefaultServiceAccount is the account of runner pods.
+	DefaultServiceAccount = "tf-runner"
+)
+
+// Labels that the incumbent's Service selects runner pods by.
+const (
+	CreatedByLabel = "app.kubernetes.io/created-by"
+	CreatedByValue = "tofu-controller"
+	NameLabel      = "app.kubernetes.io/name"
+	NameValue      = "tf-runner"
+	InstanceLabel  = "app.kubernetes.io/instance"
+)

@@ -1,0 +1,381 @@
+package v1alpha2
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TerraformRunKind is the kind of a run.
+const TerraformRunKind = "TerraformRun"
+
+// Operation is what a run does. There is nothing else: a destroy is a plan (or the apply of a plan) with
+// spec.terraform.destroy.
+// +kubebuilder:validation:Enum=Plan;Apply
+type Operation string
+
+const (
+	// OperationPlan makes and stores a plan; nothing is changed.
+	OperationPlan Operation = "Plan"
+	// OperationApply applies the stored plan that spec.plan names, and no other.
+	OperationApply Operation = "Apply"
+)
+
+// TerraformRunSpec is a work order. The controller writes it once; only cancel changes afterwards.
+// +kubebuilder:validation:XValidation:rule="self.operation == oldSelf.operation && self.reason == oldSelf.reason && self.source == oldSelf.source && self.podName == oldSelf.podName && self.hostname == oldSelf.hostname && self.target == oldSelf.target",message="a run is immutable, only cancel may be set"
+// +kubebuilder:validation:XValidation:rule="has(self.plan) == has(oldSelf.plan) && (!has(self.plan) || self.plan == oldSelf.plan)",message="a run is immutable, only cancel may be set"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || has(self.cancel)",message="a cancelled run stays cancelled"
+// +kubebuilder:validation:XValidation:rule="self.operation != 'Apply' || has(self.plan)",message="an apply names the stored plan that it applies"
+type TerraformRunSpec struct {
+	// Operation of the run.
+	Operation Operation `json:"operation"`
+
+	// Reason says why the run exists, for the person who reads the history.
+	Reason string `json:"reason"`
+
+	// Source is the exact artifact.
+	Source RunSource `json:"source"`
+
+	// Terraform is the spec of the Terraform object when the run was made, without what the run does not need.
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
+	Terraform TerraformSpec `json:"terraform"`
+
+	// Target identifies what is planned or applied: revision, spec, destroy.
+	Target string `json:"target"`
+
+	// Generation of the Terraform object when the run was made.
+	Generation int64 `json:"generation"`
+
+	// RequestedAt is the value of the annotation reconcile.fluxcd.io/requestedAt that this run answers.
+	// +optional
+	RequestedAt string `json:"requestedAt,omitempty"`
+
+	// PodName is the name of the runner pod.
+	PodName string `json:"podName"`
+
+	// Hostname of the runner pod, unique for each pod, so that a lock's "Who" names it.
+	Hostname string `json:"hostname"`
+
+	// AppliesCompleted goes into the id of the plan.
+	// +optional
+	AppliesCompleted int64 `json:"appliesCompleted,omitempty"`
+
+	// Plan is the stored plan to apply.
+	// +optional
+	Plan *PlanReference `json:"plan,omitempty"`
+
+	// Approval of the plan to apply.
+	// +optional
+	Approval *Approval `json:"approval,omitempty"`
+
+	// State that the runner has to find, or a later one of the same lineage.
+	// +optional
+	State *StateStatus `json:"state,omitempty"`
+
+	// Unlock orders the release of one lock.
+	// +optional
+	Unlock *Unlock `json:"unlock,omitempty"`
+
+	// Cancel asks the runner to stop.
+	// +optional
+	Cancel *Cancel `json:"cancel,omitempty"`
+}
+
+// RunSource is the exact artifact of a run.
+type RunSource struct {
+	// Kind of the source.
+	Kind string `json:"kind"`
+	// Namespace of the source.
+	Namespace string `json:"namespace"`
+	// Name of the source.
+	Name string `json:"name"`
+	// Revision of the artifact.
+	Revision string `json:"revision"`
+	// Digest of the artifact, like sha256:<hex>.
+	Digest string `json:"digest"`
+	// URL of the artifact at the source.
+	URL string `json:"url"`
+}
+
+// PlanReference names one stored plan.
+type PlanReference struct {
+	// ID of the plan.
+	ID string `json:"id"`
+	// Digest of the stored plan, sha256:<hex> of the engine's plan file.
+	Digest string `json:"digest"`
+}
+
+// Unlock orders the release of one lock.
+type Unlock struct {
+	// ID of the lock.
+	ID string `json:"id"`
+	// Evidence that its holder is gone, or the order of a person.
+	Evidence string `json:"evidence"`
+}
+
+// Cancel asks a runner to stop.
+type Cancel struct {
+	// Reason of the cancellation.
+	Reason string `json:"reason"`
+	// By names who asked.
+	// +optional
+	By string `json:"by,omitempty"`
+}
+
+// RunPhase is how far a run is.
+// +kubebuilder:validation:Enum=Pending;Running;Succeeded;Failed;Cancelled
+type RunPhase string
+
+const (
+	// RunPending waits for its runner.
+	RunPending RunPhase = "Pending"
+	// RunRunning is claimed by a runner.
+	RunRunning RunPhase = "Running"
+	// RunSucceeded ended well.
+	RunSucceeded RunPhase = "Succeeded"
+	// RunFailed ended with a failure.
+	RunFailed RunPhase = "Failed"
+	// RunCancelled ended because it was asked to.
+	RunCancelled RunPhase = "Cancelled"
+)
+
+// RunStep says where a run is, in the order of the constants.
+type RunStep string
+
+// The steps of a run.
+const (
+	StepClaim     RunStep = "Claim"
+	StepFetch     RunStep = "Fetch"
+	StepWorkspace RunStep = "Workspace"
+	StepGuard     RunStep = "Guard"
+	StepInit      RunStep = "Init"
+	StepPlan      RunStep = "Plan"
+	StepStorePlan RunStep = "StorePlan"
+	StepLoadPlan  RunStep = "LoadPlan"
+	StepApply     RunStep = "Apply"
+	StepOutputs   RunStep = "Outputs"
+)
+
+// TerraformRunStatus is written by the run's own runner; by the controller only when the runner's process has
+// provably ended without a word.
+type TerraformRunStatus struct {
+	// Phase of the run.
+	// +optional
+	Phase RunPhase `json:"phase,omitempty"`
+
+	// Step that the run is at, or ended at.
+	// +optional
+	Step RunStep `json:"step,omitempty"`
+
+	// Runner that has claimed the run.
+	// +optional
+	Runner *RunnerIdentity `json:"runner,omitempty"`
+
+	// StartedAt is when the run was claimed.
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+
+	// ApplyStartedAt is when the engine was about to be started for the apply. From here on something may have
+	// changed.
+	// +optional
+	ApplyStartedAt *metav1.Time `json:"applyStartedAt,omitempty"`
+
+	// FinishedAt is when the run ended.
+	// +optional
+	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
+
+	// Engine that did the work.
+	// +optional
+	Engine *EngineIdentity `json:"engine,omitempty"`
+
+	// Plan that was made or applied.
+	// +optional
+	Plan *RunPlan `json:"plan,omitempty"`
+
+	// Inputs are the objects that were read.
+	// +optional
+	Inputs []InputReference `json:"inputs,omitempty"`
+
+	// State after the run.
+	// +optional
+	State *StateStatus `json:"state,omitempty"`
+
+	// Lock that stood in the way.
+	// +optional
+	Lock *LockInfo `json:"lock,omitempty"`
+
+	// Outputs are the names of the module's outputs.
+	// +optional
+	Outputs []string `json:"outputs,omitempty"`
+
+	// OutputsRead says that outputs is known; without it the run never got that far.
+	// +optional
+	OutputsRead bool `json:"outputsRead,omitempty"`
+
+	// OutputsWritten are the keys of the outputs Secret, when one was asked for.
+	// +optional
+	OutputsWritten []string `json:"outputsWritten,omitempty"`
+
+	// Inventory of managed resources, when asked for.
+	// +optional
+	Inventory *ResourceInventory `json:"inventory,omitempty"`
+
+	// Failure of a run that failed or was cancelled.
+	// +optional
+	Failure *RunFailure `json:"failure,omitempty"`
+}
+
+// RunnerIdentity names the pod that has claimed a run.
+type RunnerIdentity struct {
+	// PodUID of the runner pod.
+	PodUID string `json:"podUID"`
+	// Node of the runner pod.
+	// +optional
+	Node string `json:"node,omitempty"`
+}
+
+// EngineIdentity names an engine.
+type EngineIdentity struct {
+	// Name of the engine: tofu or terraform.
+	Name string `json:"name"`
+	// Version of the engine, without v.
+	Version string `json:"version"`
+}
+
+// RunPlan is a plan as it was made or applied.
+type RunPlan struct {
+	// ID of the plan; empty when there is nothing to apply.
+	// +optional
+	ID string `json:"id,omitempty"`
+
+	// Digest of the stored plan, sha256:<hex> of the engine's plan file.
+	// +optional
+	Digest string `json:"digest,omitempty"`
+
+	// Content is the digest of all the changes.
+	// +optional
+	Content string `json:"content,omitempty"`
+
+	// HasChanges says that there is something to apply.
+	// +optional
+	HasChanges bool `json:"hasChanges,omitempty"`
+
+	// Summary counts the changes.
+	// +optional
+	Summary PlanSummary `json:"summary,omitempty"`
+
+	// Short is the summary in one word, like "+3 ~1 -0".
+	// +optional
+	Short string `json:"short,omitempty"`
+
+	// Changes are the digests of the changes.
+	// +optional
+	Changes []string `json:"changes,omitempty"`
+
+	// Destructive are addresses that are deleted, replaced or forgotten; at most 100.
+	// +optional
+	Destructive []string `json:"destructive,omitempty"`
+
+	// Rendered is the plan as a person reads it, without sensitive values; at most 256 KiB.
+	// +optional
+	Rendered string `json:"rendered,omitempty"`
+}
+
+// PlanSummary counts the changes of a plan.
+type PlanSummary struct {
+	// +optional
+	Add int `json:"add,omitempty"`
+	// +optional
+	Change int `json:"change,omitempty"`
+	// +optional
+	Replace int `json:"replace,omitempty"`
+	// +optional
+	Destroy int `json:"destroy,omitempty"`
+	// +optional
+	Import int `json:"import,omitempty"`
+	// +optional
+	Forget int `json:"forget,omitempty"`
+}
+
+// InputReference is an object that a run has read. No digest of its values is kept.
+type InputReference struct {
+	Kind            string `json:"kind"`
+	Name            string `json:"name"`
+	UID             string `json:"uid"`
+	ResourceVersion string `json:"resourceVersion"`
+}
+
+// LockInfo is what the holder of a lock wrote of itself.
+type LockInfo struct {
+	// ID of the lock.
+	// +optional
+	ID string `json:"id,omitempty"`
+	// Operation of the holder.
+	// +optional
+	Operation string `json:"operation,omitempty"`
+	// Who holds it.
+	// +optional
+	Who string `json:"who,omitempty"`
+	// Created is when it was taken.
+	// +optional
+	Created string `json:"created,omitempty"`
+}
+
+// RunFailure says why a run failed.
+type RunFailure struct {
+	// Reason is a condition reason.
+	Reason string `json:"reason"`
+	// Message for a person: what, where, and what to do.
+	Message string `json:"message"`
+	// Diagnostics of the engine, redacted; at most 20.
+	// +optional
+	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
+}
+
+// Diagnostic is one error or warning of the engine.
+type Diagnostic struct {
+	// Severity is error or warning.
+	Severity string `json:"severity"`
+	// Summary of the diagnostic.
+	Summary string `json:"summary"`
+	// Detail of the diagnostic.
+	// +optional
+	Detail string `json:"detail,omitempty"`
+	// Address of the resource.
+	// +optional
+	Address string `json:"address,omitempty"`
+	// File in the module.
+	// +optional
+	File string `json:"file,omitempty"`
+	// Line in the file.
+	// +optional
+	Line int `json:"line,omitempty"`
+}
+
+// TerraformRun is one plan or apply of a Terraform object: the work order and what became of it.
+// +genclient
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:shortName=tfrun
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Operation",type="string",JSONPath=".spec.operation"
+// +kubebuilder:printcolumn:name="Reason",type="string",JSONPath=".spec.reason"
+// +kubebuilder:printcolumn:name="Phase",type="string",JSONPath=".status.phase"
+// +kubebuilder:printcolumn:name="Step",type="string",JSONPath=".status.step"
+// +kubebuilder:printcolumn:name="Plan",type="string",JSONPath=".status.plan.short"
+// +kubebuilder:printcolumn:name="Failure",type="string",JSONPath=".status.failure.reason"
+// +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp"
+type TerraformRun struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   TerraformRunSpec   `json:"spec,omitempty"`
+	Status TerraformRunStatus `json:"status,omitempty"`
+}
+
+// TerraformRunList is a list of runs.
+// +kubebuilder:object:root=true
+type TerraformRunList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []TerraformRun `json:"items"`
+}

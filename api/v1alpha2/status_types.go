@@ -1,0 +1,227 @@
+package v1alpha2
+
+import (
+	"github.com/fluxcd/pkg/apis/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TerraformStatus is what is known of the object. It is written by the controller only.
+type TerraformStatus struct {
+	meta.ReconcileRequestStatus `json:",inline"`
+
+	// ObservedGeneration is the last generation that the conditions speak of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// Conditions of the object.
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// LastAppliedRevision is the revision of the last successful apply.
+	// +optional
+	LastAppliedRevision string `json:"lastAppliedRevision,omitempty"`
+
+	// LastAttemptedRevision is the revision of the last run.
+	// +optional
+	LastAttemptedRevision string `json:"lastAttemptedRevision,omitempty"`
+
+	// LastPlannedRevision is the revision of the last successful plan.
+	// +optional
+	LastPlannedRevision string `json:"lastPlannedRevision,omitempty"`
+
+	// LastPlannedGeneration is the generation of the last successful plan.
+	// +optional
+	LastPlannedGeneration int64 `json:"lastPlannedGeneration,omitempty"`
+
+	// LastPlanAt is the time of the last successful plan.
+	// +optional
+	LastPlanAt *metav1.Time `json:"lastPlanAt,omitempty"`
+
+	// LastSuccessfulReconcileAt is the time of the last run that did not fail.
+	// +optional
+	LastSuccessfulReconcileAt *metav1.Time `json:"lastSuccessfulReconcileAt,omitempty"`
+
+	// LastDriftDetectedAt is the time of the last plan that found drift.
+	// +optional
+	LastDriftDetectedAt *metav1.Time `json:"lastDriftDetectedAt,omitempty"`
+
+	// LastAppliedByDriftDetectionAt is the time of the last apply that corrected drift.
+	// +optional
+	LastAppliedByDriftDetectionAt *metav1.Time `json:"lastAppliedByDriftDetectionAt,omitempty"`
+
+	// AvailableOutputs are the names of the module's outputs.
+	// +optional
+	AvailableOutputs []string `json:"availableOutputs,omitempty"`
+
+	// Plan is the last plan.
+	// +optional
+	Plan PlanStatus `json:"plan,omitempty"`
+
+	// Inventory lists the managed resources.
+	// +optional
+	Inventory *ResourceInventory `json:"inventory,omitempty"`
+
+	// Lock is what is known of the state's lock.
+	// +optional
+	Lock LockStatus `json:"lock,omitempty"`
+
+	// ReconciliationFailures counts the failed runs since the last one that did not fail.
+	// +optional
+	ReconciliationFailures int64 `json:"reconciliationFailures,omitempty"`
+
+	// ActiveRun is the run that may work on this object; no other may.
+	// +optional
+	ActiveRun *ActiveRun `json:"activeRun,omitempty"`
+
+	// RunSequence is the sequence of the newest run. It only grows.
+	// +optional
+	RunSequence int64 `json:"runSequence,omitempty"`
+
+	// AppliesStarted counts the applies that have reached the engine: from the first on there may be resources.
+	// +optional
+	AppliesStarted int64 `json:"appliesStarted,omitempty"`
+
+	// AppliesCompleted counts the applies that succeeded. Plan ids depend on it, so that none comes back.
+	// +optional
+	AppliesCompleted int64 `json:"appliesCompleted,omitempty"`
+
+	// Approval is the last approval that was seen.
+	// +optional
+	Approval *Approval `json:"approval,omitempty"`
+
+	// State is the state as the last run left it.
+	// +optional
+	State *StateStatus `json:"state,omitempty"`
+}
+
+// ActiveRun names the run that may work on an object.
+type ActiveRun struct {
+	// Name of the TerraformRun.
+	Name string `json:"name"`
+
+	// Sequence of the run.
+	Sequence int64 `json:"sequence"`
+}
+
+// PlanStatus is the last plan.
+type PlanStatus struct {
+	// Pending is the id of the plan that waits or is being applied.
+	// +optional
+	Pending string `json:"pending,omitempty"`
+
+	// LastApplied is the id of the last plan that was applied.
+	// +optional
+	LastApplied string `json:"lastApplied,omitempty"`
+
+	// IsDestroyPlan says that the last plan destroys everything.
+	// +optional
+	IsDestroyPlan bool `json:"isDestroyPlan,omitempty"`
+
+	// IsDriftDetectionPlan says that the pending plan corrects drift.
+	// +optional
+	IsDriftDetectionPlan bool `json:"isDriftDetectionPlan,omitempty"`
+
+	// Digest of the stored plan that pending names.
+	// +optional
+	Digest string `json:"digest,omitempty"`
+
+	// Run is the name of the TerraformRun that made the last plan; its status has the plan as a person reads it.
+	// +optional
+	Run string `json:"run,omitempty"`
+
+	// Summary of the last plan, like "+3 ~1 -0".
+	// +optional
+	Summary string `json:"summary,omitempty"`
+
+	// Target identifies what the last successful plan was made for: revision, spec, destroy.
+	// +optional
+	Target string `json:"target,omitempty"`
+
+	// AppliedTarget identifies what the infrastructure was last made or found equal to.
+	// +optional
+	AppliedTarget string `json:"appliedTarget,omitempty"`
+}
+
+// LockStatus is what is known of the state's lock.
+type LockStatus struct {
+	// LastApplied is the ID of the lock before the pending one.
+	// +optional
+	LastApplied string `json:"lastApplied,omitempty"`
+
+	// Pending is the ID of the lock that is held by someone else.
+	// +optional
+	Pending string `json:"pending,omitempty"`
+}
+
+// Approval records who agreed to a plan.
+type Approval struct {
+	// PlanID is the id of the plan.
+	PlanID string `json:"planId,omitempty"`
+
+	// By names the approver, as far as it is known.
+	// +optional
+	By string `json:"by,omitempty"`
+
+	// How the approval came: Annotation, Spec, Auto or Deletion.
+	// +optional
+	How ApprovalHow `json:"how,omitempty"`
+
+	// At is when it was seen.
+	// +optional
+	At metav1.Time `json:"at,omitempty"`
+
+	// Changes are the digests of the changes that it covers.
+	// +optional
+	Changes []string `json:"changes,omitempty"`
+}
+
+// ApprovalHow names the way an approval came.
+type ApprovalHow string
+
+const (
+	// ApprovalByAnnotation is the annotation approve-plan.
+	ApprovalByAnnotation ApprovalHow = "Annotation"
+	// ApprovalBySpec is a plan id in spec.approvePlan.
+	ApprovalBySpec ApprovalHow = "Spec"
+	// ApprovalByMode is spec.approvePlan: auto.
+	ApprovalByMode ApprovalHow = "Auto"
+	// ApprovalByDeletion is the deletion of an object with destroyResourcesOnDeletion.
+	ApprovalByDeletion ApprovalHow = "Deletion"
+)
+
+// StateStatus identifies a version of the state.
+type StateStatus struct {
+	// Lineage of the state.
+	// +optional
+	Lineage string `json:"lineage,omitempty"`
+
+	// Serial of the state.
+	// +optional
+	Serial int64 `json:"serial,omitempty"`
+
+	// Size of the state in bytes, uncompressed.
+	// +optional
+	Size int64 `json:"size,omitempty"`
+
+	// Resources is the number of managed resource instances.
+	// +optional
+	Resources int64 `json:"resources,omitempty"`
+}
+
+// ResourceInventory lists managed resources.
+type ResourceInventory struct {
+	// Entries of the inventory.
+	Entries []ResourceRef `json:"entries"`
+}
+
+// ResourceRef is one managed resource.
+type ResourceRef struct {
+	// Name of the resource in the module.
+	Name string `json:"n"`
+
+	// Type of the resource.
+	Type string `json:"t"`
+
+	// Identifier is its arn or id.
+	Identifier string `json:"id"`
+}

@@ -1,0 +1,652 @@
+package v1alpha2
+
+import (
+	"github.com/fluxcd/pkg/apis/meta"
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TerraformKind is the kind of the main object.
+const TerraformKind = "Terraform"
+
+// TerraformSpec says which module to apply, from where, how often, and who has to agree.
+type TerraformSpec struct {
+	// ApprovePlan says how a plan comes to be applied: "" or "manual" waits for a person, "auto" applies every
+	// plan, "disable" only detects drift, "safe" applies what neither deletes nor replaces, and "plan-..." (an id
+	// taken from status.plan.pending) approves that one plan.
+	// +optional
+	ApprovePlan string `json:"approvePlan,omitempty"`
+
+	// Destroy plans and applies the destruction of all resources; the object stays.
+	// +optional
+	Destroy bool `json:"destroy,omitempty"`
+
+	// BackendConfig says where the state is kept. Without it: the kubernetes backend, with the object's name as
+	// the suffix of the state Secret.
+	// +optional
+	BackendConfig *BackendConfigSpec `json:"backendConfig,omitempty"`
+
+	// BackendConfigsFrom adds backend settings from Secrets and ConfigMaps of the object's namespace.
+	// +optional
+	BackendConfigsFrom []BackendConfigsReference `json:"backendConfigsFrom,omitempty"`
+
+	// Cloud connects the module with HCP Terraform or Terraform Enterprise instead of a backend.
+	// +optional
+	Cloud *CloudSpec `json:"cloud,omitempty"`
+
+	// Workspace is the workspace of the state.
+	// +kubebuilder:default:=default
+	// +optional
+	Workspace string `json:"workspace,omitempty"`
+
+	// Vars are the module's input variables.
+	// +optional
+	Vars []Variable `json:"vars,omitempty"`
+
+	// VarsFrom takes input variables from Secrets and ConfigMaps; they override vars, later ones earlier ones.
+	// +optional
+	VarsFrom []VarsReference `json:"varsFrom,omitempty"`
+
+	// Values is the structured variable `values`.
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +optional
+	Values *apiextensionsv1.JSON `json:"values,omitempty"`
+
+	// TfVarsFiles are variable files in the artifact, relative to its root.
+	// +optional
+	TfVarsFiles []string `json:"tfVarsFiles,omitempty"`
+
+	// FileMappings put keys of Secrets into files of the run.
+	// +optional
+	FileMappings []FileMapping `json:"fileMappings,omitempty"`
+
+	// Interval is the time between two looks at the infrastructure: each makes a plan, which is drift detection.
+	// +required
+	Interval metav1.Duration `json:"interval"`
+
+	// RetryInterval is the time between a failure and the next try. Default: 15s.
+	// +optional
+	RetryInterval *metav1.Duration `json:"retryInterval,omitempty"`
+
+	// RetryStrategy says how the time between tries grows.
+	// +kubebuilder:validation:Enum=StaticInterval;ExponentialBackoff
+	// +kubebuilder:default:=StaticInterval
+	// +optional
+	RetryStrategy RetryStrategy `json:"retryStrategy,omitempty"`
+
+	// MaxRetryInterval limits ExponentialBackoff. Default: 24h.
+	// +optional
+	MaxRetryInterval *metav1.Duration `json:"maxRetryInterval,omitempty"`
+
+	// Path of the module in the artifact. Default: its root.
+	// +optional
+	Path string `json:"path,omitempty"`
+
+	// SourceRef names the Flux source that holds the module.
+	// +required
+	SourceRef CrossNamespaceSourceReference `json:"sourceRef"`
+
+	// Suspend stops new runs; one that is active ends by itself.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// Force plans and applies at every reconcile, without approval.
+	// +kubebuilder:default:=false
+	// +optional
+	Force bool `json:"force,omitempty"`
+
+	// ReadInputsFromSecrets makes keys of Secrets available to templates in values.
+	// +optional
+	ReadInputsFromSecrets []ReadInputsFromSecretSpec `json:"readInputsFromSecrets,omitempty"`
+
+	// WriteOutputsToSecret names the Secret that holds the module's outputs.
+	// +optional
+	WriteOutputsToSecret *WriteOutputsToSecretSpec `json:"writeOutputsToSecret,omitempty"`
+
+	// DisableDriftDetection makes no plan as long as neither source nor spec changes.
+	// +kubebuilder:default:=false
+	// +optional
+	DisableDriftDetection bool `json:"disableDriftDetection,omitempty"`
+
+	// CliConfigSecretRef names the Secret with the engine's CLI configuration, one key that ends in .tfrc.
+	// +optional
+	CliConfigSecretRef *corev1.SecretReference `json:"cliConfigSecretRef,omitempty"`
+
+	// HealthChecks run after an apply.
+	// +optional
+	HealthChecks []HealthCheck `json:"healthChecks,omitempty"`
+
+	// DestroyResourcesOnDeletion destroys the resources when the object is deleted.
+	// +kubebuilder:default:=false
+	// +optional
+	DestroyResourcesOnDeletion bool `json:"destroyResourcesOnDeletion,omitempty"`
+
+	// ServiceAccountName is the account of the runner pod, in the object's namespace.
+	// +kubebuilder:default:=tf-runner
+	// +optional
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+
+	// PlanServiceAccountName is the account for plans, so that planning needs no right to write. Default:
+	// serviceAccountName.
+	// +optional
+	PlanServiceAccountName string `json:"planServiceAccountName,omitempty"`
+
+	// AlwaysCleanupRunnerPod deletes the runner pod when nothing is left to do for it; false keeps it warm.
+	// +kubebuilder:default:=true
+	// +optional
+	AlwaysCleanupRunnerPod *bool `json:"alwaysCleanupRunnerPod,omitempty"`
+
+	// RunnerTerminationGracePeriodSeconds is the time a runner has after SIGTERM.
+	// +kubebuilder:default:=30
+	// +optional
+	RunnerTerminationGracePeriodSeconds *int64 `json:"runnerTerminationGracePeriodSeconds,omitempty"`
+
+	// UpgradeOnInit lets init take newer provider versions than the lock file has.
+	// +kubebuilder:default:=true
+	// +optional
+	UpgradeOnInit *bool `json:"upgradeOnInit,omitempty"`
+
+	// RefreshBeforeApply refreshes the state once more before an apply.
+	// +kubebuilder:default:=false
+	// +optional
+	RefreshBeforeApply bool `json:"refreshBeforeApply,omitempty"`
+
+	// RunnerPodTemplate shapes the runner pod.
+	// +optional
+	RunnerPodTemplate RunnerPodTemplate `json:"runnerPodTemplate,omitempty"`
+
+	// EnableInventory lists the managed resources in status.inventory.
+	// +optional
+	EnableInventory bool `json:"enableInventory,omitempty"`
+
+	// TfState orders work on the state's lock.
+	// +optional
+	TfState *TfStateSpec `json:"tfstate,omitempty"`
+
+	// Targets limit plan and apply to these addresses.
+	// +optional
+	Targets []string `json:"targets,omitempty"`
+
+	// Parallelism of an apply; 0 is the engine's default.
+	// +kubebuilder:default:=0
+	// +optional
+	Parallelism int32 `json:"parallelism,omitempty"`
+
+	// StoreReadablePlan also stores the plan in readable form.
+	// +kubebuilder:validation:Enum=none;json;human
+	// +kubebuilder:default:=none
+	// +optional
+	StoreReadablePlan string `json:"storeReadablePlan,omitempty"`
+
+	// Plan has settings of the plan step.
+	// +optional
+	Plan *PlanSpec `json:"plan,omitempty"`
+
+	// Webhooks are asked after planning.
+	// +optional
+	Webhooks []Webhook `json:"webhooks,omitempty"`
+
+	// DependsOn names Terraform objects that must be ready first.
+	// +optional
+	DependsOn []DependencyReference `json:"dependsOn,omitempty"`
+
+	// Enterprise is accepted and ignored.
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +optional
+	Enterprise *apiextensionsv1.JSON `json:"enterprise,omitempty"`
+
+	// PlanOnly never applies.
+	// +optional
+	PlanOnly bool `json:"planOnly,omitempty"`
+
+	// BreakTheGlass opens the runner pod for a person.
+	// +optional
+	BreakTheGlass bool `json:"breakTheGlass,omitempty"`
+
+	// BranchPlanner is accepted and ignored.
+	// +optional
+	BranchPlanner *BranchPlanner `json:"branchPlanner,omitempty"`
+
+	// Remediation limits the tries after a failure.
+	// +optional
+	Remediation *Remediation `json:"remediation,omitempty"`
+
+	// Timeouts limit each step of a run.
+	// +optional
+	Timeouts *Timeouts `json:"timeouts,omitempty"`
+}
+
+// RetryStrategy names how the time between tries grows.
+type RetryStrategy string
+
+const (
+	// StaticInterval tries again after retryInterval each time.
+	StaticInterval RetryStrategy = "StaticInterval"
+	// ExponentialBackoff doubles retryInterval with each failure.
+	ExponentialBackoff RetryStrategy = "ExponentialBackoff"
+)
+
+// BackendConfigSpec says where the state is kept.
+type BackendConfigSpec struct {
+	// Disable writes no backend block.
+	// +optional
+	Disable bool `json:"disable,omitempty"`
+
+	// SecretSuffix is the last part of the state Secret's name, tfstate-<workspace>-<suffix>.
+	// +optional
+	SecretSuffix string `json:"secretSuffix,omitempty"`
+
+	// InClusterConfig uses the runner pod's own account.
+	// +optional
+	InClusterConfig bool `json:"inClusterConfig,omitempty"`
+
+	// CustomConfiguration is the text of the terraform block, instead of all other settings here.
+	// +optional
+	CustomConfiguration string `json:"customConfiguration,omitempty"`
+
+	// ConfigPath is the path of a kubeconfig.
+	// +optional
+	ConfigPath string `json:"configPath,omitempty"`
+
+	// Labels of the state Secret.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
+// BackendConfigsReference takes backend settings from one object.
+type BackendConfigsReference struct {
+	// Kind of the object.
+	// +kubebuilder:validation:Enum=Secret;ConfigMap
+	// +required
+	Kind string `json:"kind"`
+
+	// Name of the object, in the Terraform object's namespace.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Name string `json:"name"`
+
+	// Keys to take. Default: all.
+	// +optional
+	Keys []string `json:"keys,omitempty"`
+
+	// Optional says that the object may be absent.
+	// +optional
+	Optional bool `json:"optional,omitempty"`
+}
+
+// CloudSpec is a cloud block.
+type CloudSpec struct {
+	// Organization of the workspaces.
+	// +required
+	Organization string `json:"organization"`
+
+	// Workspaces to use.
+	// +required
+	Workspaces *CloudWorkspacesSpec `json:"workspaces"`
+
+	// Hostname of the service.
+	// +optional
+	Hostname string `json:"hostname,omitempty"`
+
+	// Token in clear text.
+	// +optional
+	Token string `json:"token,omitempty"`
+}
+
+// CloudWorkspacesSpec selects workspaces of a cloud block.
+type CloudWorkspacesSpec struct {
+	// Name of the workspace.
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// Tags of the workspaces.
+	// +optional
+	Tags []string `json:"tags,omitempty"`
+}
+
+// Variable is an input variable.
+type Variable struct {
+	// Name of the variable.
+	// +required
+	Name string `json:"name"`
+
+	// Value of the variable, any JSON.
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +optional
+	Value *apiextensionsv1.JSON `json:"value,omitempty"`
+
+	// ValueFrom takes the value from elsewhere.
+	// +optional
+	ValueFrom *corev1.EnvVarSource `json:"valueFrom,omitempty"`
+}
+
+// VarsReference takes input variables from one object. The values are strings.
+type VarsReference struct {
+	// Kind of the object.
+	// +kubebuilder:validation:Enum=Secret;ConfigMap
+	// +required
+	Kind string `json:"kind"`
+
+	// Name of the object, in the Terraform object's namespace.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Name string `json:"name"`
+
+	// VarsKeys to take, each `key` or `key:variable`. Default: all.
+	// +optional
+	VarsKeys []string `json:"varsKeys,omitempty"`
+
+	// Optional says that the object may be absent.
+	// +optional
+	Optional bool `json:"optional,omitempty"`
+}
+
+// FileMapping puts one key of a Secret into a file.
+type FileMapping struct {
+	// SecretRef names the Secret and key.
+	// +required
+	SecretRef meta.SecretKeyReference `json:"secretRef"`
+
+	// Location is where the path starts.
+	// +kubebuilder:validation:Enum=home;workspace
+	// +required
+	Location string `json:"location"`
+
+	// Path of the file.
+	// +kubebuilder:validation:Pattern=`^(.?[/_a-zA-Z0-9]{1,})*$`
+	// +required
+	Path string `json:"path"`
+}
+
+// CrossNamespaceSourceReference names a Flux source.
+type CrossNamespaceSourceReference struct {
+	// APIVersion is accepted and ignored.
+	// +optional
+	APIVersion string `json:"apiVersion,omitempty"`
+
+	// Kind of the source.
+	// +kubebuilder:validation:Enum=GitRepository;Bucket;OCIRepository
+	// +required
+	Kind string `json:"kind"`
+
+	// Name of the source.
+	// +required
+	Name string `json:"name"`
+
+	// Namespace of the source. Default: the object's own.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+}
+
+// ReadInputsFromSecretSpec makes a Secret available to templates.
+type ReadInputsFromSecretSpec struct {
+	// Name of the Secret.
+	// +required
+	Name string `json:"name"`
+
+	// As is the name in templates.
+	// +required
+	As string `json:"as"`
+}
+
+// WriteOutputsToSecretSpec names the Secret for the outputs.
+type WriteOutputsToSecretSpec struct {
+	// Name of the Secret.
+	// +required
+	Name string `json:"name"`
+
+	// Labels of the Secret.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// Annotations of the Secret.
+	// +optional
+	Annotations map[string]string `json:"annotations,omitempty"`
+
+	// Outputs to write, each `output` or `output:key`. Default: all.
+	// +optional
+	Outputs []string `json:"outputs,omitempty"`
+}
+
+// HealthCheck is a check after an apply.
+type HealthCheck struct {
+	// Name of the check.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Name string `json:"name"`
+
+	// Type of the check.
+	// +kubebuilder:validation:Enum=tcp;http
+	// +required
+	Type string `json:"type"`
+
+	// URL of an http check.
+	// +optional
+	URL string `json:"url,omitempty"`
+
+	// Address (host:port) of a tcp check.
+	// +optional
+	Address string `json:"address,omitempty"`
+
+	// Timeout of the check.
+	// +kubebuilder:default:="20s"
+	// +optional
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+}
+
+// RunnerPodTemplate shapes the runner pod.
+type RunnerPodTemplate struct {
+	// Metadata is added to the pod's.
+	// +optional
+	Metadata RunnerPodMetadata `json:"metadata,omitempty"`
+
+	// Spec is merged into the pod's.
+	// +optional
+	Spec RunnerPodSpec `json:"spec,omitempty"`
+}
+
+// RunnerPodMetadata is metadata of the runner pod.
+type RunnerPodMetadata struct {
+	// Labels of the pod.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// Annotations of the pod.
+	// +optional
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// RunnerPodSpec is the part of a pod's spec that users shape.
+type RunnerPodSpec struct {
+	// Image with the engine and its tools.
+	// +optional
+	Image string `json:"image,omitempty"`
+
+	// EnvFrom adds environment variables of Secrets and ConfigMaps.
+	// +optional
+	EnvFrom []corev1.EnvFromSource `json:"envFrom,omitempty"`
+
+	// Env adds environment variables.
+	// +optional
+	Env []corev1.EnvVar `json:"env,omitempty"`
+
+	// NodeSelector of the pod.
+	// +optional
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// Affinity of the pod.
+	// +optional
+	Affinity *corev1.Affinity `json:"affinity,omitempty"`
+
+	// Tolerations of the pod.
+	// +optional
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+
+	// VolumeMounts of the container.
+	// +optional
+	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
+
+	// Volumes of the pod.
+	// +optional
+	Volumes []corev1.Volume `json:"volumes,omitempty"`
+
+	// InitContainers of the pod.
+	// +optional
+	InitContainers []corev1.Container `json:"initContainers,omitempty"`
+
+	// HostAliases of the pod.
+	// +optional
+	HostAliases []corev1.HostAlias `json:"hostAliases,omitempty"`
+
+	// PriorityClassName of the pod.
+	// +optional
+	PriorityClassName string `json:"priorityClassName,omitempty"`
+
+	// SecurityContext replaces the container's default one.
+	// +optional
+	SecurityContext *corev1.SecurityContext `json:"securityContext,omitempty"`
+
+	// Resources of the container.
+	// +optional
+	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
+}
+
+// TfStateSpec orders work on the state's lock.
+type TfStateSpec struct {
+	// ForceUnlock releases a lock: no, yes (the one of lockIdentifier), or auto (any).
+	// +kubebuilder:validation:Enum=yes;no;auto
+	// +kubebuilder:default:="no"
+	// +optional
+	ForceUnlock string `json:"forceUnlock,omitempty"`
+
+	// LockIdentifier is the ID of the lock to release.
+	// +optional
+	LockIdentifier string `json:"lockIdentifier,omitempty"`
+
+	// LockTimeout is the time to wait for a lock.
+	// +kubebuilder:default:="0s"
+	// +optional
+	LockTimeout *metav1.Duration `json:"lockTimeout,omitempty"`
+}
+
+// PlanSpec has settings of the plan step.
+type PlanSpec struct {
+	// Lock the state while planning.
+	// +optional
+	Lock *bool `json:"lock,omitempty"`
+}
+
+// Webhook is asked after planning.
+type Webhook struct {
+	// Stage of the run.
+	// +kubebuilder:validation:Enum=post-planning
+	// +kubebuilder:default:=post-planning
+	// +required
+	Stage string `json:"stage"`
+
+	// Enabled switches the webhook.
+	// +kubebuilder:default:=true
+	// +optional
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// URL of the webhook.
+	// +required
+	URL string `json:"url"`
+
+	// PayloadType says what is sent: SpecAndPlan, SpecOnly or PlanOnly.
+	// +kubebuilder:default:=SpecAndPlan
+	// +optional
+	PayloadType string `json:"payloadType,omitempty"`
+
+	// ErrorMessageTemplate makes the message of a refusal.
+	// +optional
+	ErrorMessageTemplate string `json:"errorMessageTemplate,omitempty"`
+
+	// TestExpression says whether the answer is a yes.
+	// +required
+	TestExpression string `json:"testExpression"`
+}
+
+// DependencyReference names a Terraform object that must be ready first.
+type DependencyReference struct {
+	// Name of the object.
+	// +required
+	Name string `json:"name"`
+
+	// Namespace of the object. Default: the object's own.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+
+	// ReadyExpr is a CEL expression over `self` and `dep` that says when the dependency is ready.
+	// +optional
+	ReadyExpr string `json:"readyExpr,omitempty"`
+}
+
+// BranchPlanner is accepted and ignored.
+type BranchPlanner struct {
+	// EnablePathScope is accepted and ignored.
+	// +optional
+	EnablePathScope bool `json:"enablePathScope,omitempty"`
+}
+
+// Remediation limits the tries after a failure.
+type Remediation struct {
+	// Retries after the first try; negative: no limit.
+	// +optional
+	Retries int64 `json:"retries,omitempty"`
+}
+
+// Timeouts limit the steps of a run.
+type Timeouts struct {
+	// Init limits init. Default: 15m.
+	// +optional
+	Init *metav1.Duration `json:"init,omitempty"`
+
+	// Plan limits a plan. Default: 1h.
+	// +optional
+	Plan *metav1.Duration `json:"plan,omitempty"`
+
+	// Apply limits an apply. Default: 6h.
+	// +optional
+	Apply *metav1.Duration `json:"apply,omitempty"`
+
+	// Outputs limits reading and writing of outputs. Default: 5m.
+	// +optional
+	Outputs *metav1.Duration `json:"outputs,omitempty"`
+}
+
+// Terraform is a module, its source, and how it is planned and applied.
+// +genclient
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:shortName=tf
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Ready",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].status"
+// +kubebuilder:printcolumn:name="Revision",type="string",JSONPath=".status.lastAppliedRevision"
+// +kubebuilder:printcolumn:name="Plan",type="string",JSONPath=".status.plan.summary"
+// +kubebuilder:printcolumn:name="Pending",type="string",JSONPath=".status.plan.pending"
+// +kubebuilder:printcolumn:name="Status",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].message"
+// +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp"
+type Terraform struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec TerraformSpec `json:"spec,omitempty"`
+	// +kubebuilder:default:={"observedGeneration":-1}
+	Status TerraformStatus `json:"status,omitempty"`
+}
+
+// TerraformList is a list of Terraform objects.
+// +kubebuilder:object:root=true
+type TerraformList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Terraform `json:"items"`
+}
+
+func init() {
+	SchemeBuilder.Register(&Terraform{}, &TerraformList{}, &TerraformRun{}, &TerraformRunList{})
+}

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Builds the real programs that the demo and the tests run (the table below) from pinned Go modules,
+# once per user and version, and links them into bin/. A line of progress for each.
+#
+#   hack/companions/build.sh            all of them
+#   hack/companions/build.sh tofu ...   only the named ones
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+bin=$(cd "$here/../.." && pwd)/bin
+cache=${TERRAFORM_CONTROLLER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/terraform-controller}/companions
+platform=$(go env GOOS)_$(go env GOARCH)
+
+k8s=1.36.3
+k8s_flags=""
+for p in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+  # Without a version the server calls itself v0.0.0-master and every version check fails.
+  k8s_flags+=" -X $p.gitVersion=v$k8s -X $p.gitMajor=1 -X $p.gitMinor=36 -X $p.gitTreeState=clean -X $p.gitCommit=$k8s -X $p.buildDate=2026-07-22T18:07:38Z"
+done
+
+# name | version | package | extra linker flags | names in bin/
+companions() {
+  cat <<T
+kubernetes|$k8s|.|$k8s_flags|etcd kube-apiserver kube-controller-manager kubectl
+tofu|1.12.6|github.com/opentofu/opentofu/cmd/tofu|-X github.com/opentofu/opentofu/version.dev=no|tofu
+source-controller|1.9.6|github.com/fluxcd/source-controller||source-controller
+provider-time|0.14.2|github.com/hashicorp/terraform-provider-time|-X main.version=0.14.2|mirror/registry.opentofu.org/hashicorp/time/0.14.2/$platform/terraform-provider-time_v0.14.2
+provider-random|2.0.0|github.com/terraform-providers/terraform-provider-random||mirror/registry.opentofu.org/hashicorp/random/2.0.0/$platform/terraform-provider-random_v2.0.0_x4
+provider-null|1.0.0|github.com/terraform-providers/terraform-provider-null||mirror/registry.opentofu.org/hashicorp/null/1.0.0/$platform/terraform-provider-null_v1.0.0_x4
+provider-kubernetes|1.13.4|github.com/hashicorp/terraform-provider-kubernetes||mirror/registry.opentofu.org/hashicorp/kubernetes/1.13.4/$platform/terraform-provider-kubernetes_v1.13.4_x4
+T
+}
+
+# key NAME VERSION PACKAGE FLAGS: changes with everything that the binary is made from.
+key() {
+  local sum
+  sum=$({ cat "$here/$1/go.mod" "$here/$1/go.sum"; find "$here/$1" -name '*.go' -exec cat {} +; printf '%s\n' "${@:2}" "$(go env GOVERSION)" "$platform"; } | sha256sum)
+  printf '%s-%s-%s' "$1" "$2" "${sum:0:8}"
+}
+
+build() { # NAME VERSION PACKAGE FLAGS OUT
+  local log start=$SECONDS
+  log=$(mktemp)
+  printf 'build %-20s %-8s ' "$1" "$2"
+  mkdir -p "$(dirname "$5")"
+  if ! (cd "$here/$1" && CGO_ENABLED=0 GOFLAGS="-buildvcs=false -mod=readonly" go build -trimpath -ldflags "-s -w $4" -o "$5.tmp.$$" "$3") >"$log" 2>&1; then
+    echo "failed:"; cat "$log"; rm -f "$log"; return 1
+  fi
+  mv "$5.tmp.$$" "$5"; rm -f "$log"
+  printf '%4d s, %d MB\n' $((SECONDS - start)) $(($(stat -c %s "$5") >> 20))
+}
+
+main() {
+  local name version package flags links out link
+  while IFS='|' read -r name version package flags links <&3; do
+    [ $# -eq 0 ] || [[ " $* " == *" $name "* ]] || continue
+    out=$cache/$(key "$name" "$version" "$package" "$flags")/$name
+    if [ -x "$out" ]; then printf 'ready %-20s %s\n' "$name" "$version"; else build "$name" "$version" "$package" "$flags" "$out"; fi
+    for link in $links; do
+      mkdir -p "$bin/$(dirname "$link")"
+      ln -sfn "$out" "$bin/$link"
+    done
+  done 3< <(companions)
+}
+mkdir -p "$cache"
+exec 9>"$cache/.lock"
+flock 9 # two checkouts of one user build one after the other
+main "$@"

@@ -1,0 +1,1 @@
+module sigs.k8s.io/kustomize/pkg/transformers
