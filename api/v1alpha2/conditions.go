@@ -61,6 +61,8 @@ const (
 	ReasonStateNotPersistent = "StateNotPersistent"
 	// ReasonCancelled (run): the run was asked to stop.
 	ReasonCancelled = "Cancelled"
+	// ReasonInterrupted (run): the runner pod was told to end while the run was at work.
+	ReasonInterrupted = "Interrupted"
 	// ReasonDeadlineExceeded (run): a step took longer than it may.
 	ReasonDeadlineExceeded = "DeadlineExceeded"
 	// ReasonSuspended (Reconciling is absent, Ready is left): used in events.

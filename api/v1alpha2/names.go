@@ -31,12 +31,16 @@ const (
 	// RunNameLabel on a runner pod holds the name of its run.
 	RunNameLabel = "infra.contrib.fluxcd.io/run"
 
-	// PlanNameLabel and PlanWorkspaceLabel select the Secrets of a stored plan (SafeLabelValue).
-	PlanNameLabel      = "infra.contrib.fluxcd.io/plan-name"
+	// PlanNameLabel selects the Secrets of an object's stored plan (SafeLabelValue).
+	PlanNameLabel = "infra.contrib.fluxcd.io/plan-name"
+
+	// PlanWorkspaceLabel selects those of one workspace (SafeLabelValue).
 	PlanWorkspaceLabel = "infra.contrib.fluxcd.io/plan-workspace"
 
-	// PlanFullNameAnnotation and PlanFullWorkspaceAnnotation hold the values unabridged.
-	PlanFullNameAnnotation      = "infra.contrib.fluxcd.io/plan-full-name"
+	// PlanFullNameAnnotation holds the object's name unabridged.
+	PlanFullNameAnnotation = "infra.contrib.fluxcd.io/plan-full-name"
+
+	// PlanFullWorkspaceAnnotation holds the workspace unabridged.
 	PlanFullWorkspaceAnnotation = "infra.contrib.fluxcd.io/plan-full-workspace"
 
 	// PlanChunkAnnotation is the number of a chunk, from 0.

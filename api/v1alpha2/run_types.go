@@ -19,60 +19,74 @@ const (
 	OperationApply Operation = "Apply"
 )
 
-// TerraformRunSpec is a work order. The controller writes it once; only cancel changes afterwards.
-// +kubebuilder:validation:XValidation:rule="self.operation == oldSelf.operation && self.reason == oldSelf.reason && self.source == oldSelf.source && self.podName == oldSelf.podName && self.hostname == oldSelf.hostname && self.target == oldSelf.target",message="a run is immutable, only cancel may be set"
-// +kubebuilder:validation:XValidation:rule="has(self.plan) == has(oldSelf.plan) && (!has(self.plan) || self.plan == oldSelf.plan)",message="a run is immutable, only cancel may be set"
+// TerraformRunSpec is a work order. The controller writes it once; only cancel may be added afterwards. Each field
+// compares itself with its old value; what is left for the whole is that none comes or goes.
+// +kubebuilder:validation:XValidation:rule="has(self.requestedAt) == has(oldSelf.requestedAt) && has(self.appliesCompleted) == has(oldSelf.appliesCompleted) && has(self.plan) == has(oldSelf.plan) && has(self.approval) == has(oldSelf.approval) && has(self.state) == has(oldSelf.state) && has(self.unlock) == has(oldSelf.unlock)",message="a run is immutable, only cancel may be set"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || has(self.cancel)",message="a cancelled run stays cancelled"
 // +kubebuilder:validation:XValidation:rule="self.operation != 'Apply' || has(self.plan)",message="an apply names the stored plan that it applies"
 type TerraformRunSpec struct {
 	// Operation of the run.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
 	Operation Operation `json:"operation"`
 
 	// Reason says why the run exists, for the person who reads the history.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
 	Reason string `json:"reason"`
 
 	// Source is the exact artifact.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
 	Source RunSource `json:"source"`
 
 	// Terraform is the spec of the Terraform object when the run was made, without what the run does not need.
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=object
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Terraform TerraformSpec `json:"terraform"`
 
 	// Target identifies what is planned or applied: revision, spec, destroy.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
 	Target string `json:"target"`
 
 	// Generation of the Terraform object when the run was made.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
 	Generation int64 `json:"generation"`
 
 	// RequestedAt is the value of the annotation reconcile.fluxcd.io/requestedAt that this run answers.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
 	// +optional
 	RequestedAt string `json:"requestedAt,omitempty"`
 
 	// PodName is the name of the runner pod.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
 	PodName string `json:"podName"`
 
 	// Hostname of the runner pod, unique for each pod, so that a lock's "Who" names it.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
 	Hostname string `json:"hostname"`
 
 	// AppliesCompleted goes into the id of the plan.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
 	// +optional
 	AppliesCompleted int64 `json:"appliesCompleted,omitempty"`
 
 	// Plan is the stored plan to apply.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
 	// +optional
 	Plan *PlanReference `json:"plan,omitempty"`
 
 	// Approval of the plan to apply.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
 	// +optional
 	Approval *Approval `json:"approval,omitempty"`
 
 	// State that the runner has to find, or a later one of the same lineage.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
 	// +optional
 	State *StateStatus `json:"state,omitempty"`
 
 	// Unlock orders the release of one lock.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
 	// +optional
 	Unlock *Unlock `json:"unlock,omitempty"`
 
@@ -283,25 +297,35 @@ type RunPlan struct {
 
 // PlanSummary counts the changes of a plan.
 type PlanSummary struct {
+	// Add counts the resources to create.
 	// +optional
 	Add int `json:"add,omitempty"`
+	// Change counts the resources to update in place.
 	// +optional
 	Change int `json:"change,omitempty"`
+	// Replace counts the resources to delete and create again.
 	// +optional
 	Replace int `json:"replace,omitempty"`
+	// Destroy counts the resources to delete.
 	// +optional
 	Destroy int `json:"destroy,omitempty"`
+	// Import counts the resources to take into the state.
 	// +optional
 	Import int `json:"import,omitempty"`
+	// Forget counts the resources to drop from the state without deleting them.
 	// +optional
 	Forget int `json:"forget,omitempty"`
 }
 
 // InputReference is an object that a run has read. No digest of its values is kept.
 type InputReference struct {
-	Kind            string `json:"kind"`
-	Name            string `json:"name"`
-	UID             string `json:"uid"`
+	// Kind of the object: Secret or ConfigMap.
+	Kind string `json:"kind"`
+	// Name of the object, in the run's namespace.
+	Name string `json:"name"`
+	// UID of the object that was read.
+	UID string `json:"uid"`
+	// ResourceVersion of the object that was read.
 	ResourceVersion string `json:"resourceVersion"`
 }
 
@@ -368,7 +392,12 @@ type TerraformRun struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	Spec   TerraformRunSpec   `json:"spec,omitempty"`
+	// Spec is the work order.
+	// +required
+	Spec TerraformRunSpec `json:"spec,omitempty"`
+
+	// Status is what became of it.
+	// +optional
 	Status TerraformRunStatus `json:"status,omitempty"`
 }
 
@@ -377,5 +406,6 @@ type TerraformRun struct {
 type TerraformRunList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
-	Items           []TerraformRun `json:"items"`
+
+	Items []TerraformRun `json:"items"`
 }

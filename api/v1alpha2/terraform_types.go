@@ -215,6 +215,23 @@ type TerraformSpec struct {
 	// Timeouts limit each step of a run.
 	// +optional
 	Timeouts *Timeouts `json:"timeouts,omitempty"`
+
+	// Engine chooses OpenTofu or Terraform and its version. Default: the engine of the runner image.
+	// +optional
+	Engine *EngineSpec `json:"engine,omitempty"`
+
+	// WriteOutputsToConfigMap names the ConfigMap that holds the module's outputs that are not sensitive.
+	// +optional
+	WriteOutputsToConfigMap *WriteOutputsToConfigMapSpec `json:"writeOutputsToConfigMap,omitempty"`
+
+	// StateBackups is the number of versions of the state that are kept; 0 keeps none. Default: 5.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	StateBackups *int32 `json:"stateBackups,omitempty"`
+
+	// Approval has settings of the approval, whatever approvePlan says.
+	// +optional
+	Approval *ApprovalSpec `json:"approval,omitempty"`
 }
 
 // RetryStrategy names how the time between tries grows.
@@ -409,6 +426,47 @@ type WriteOutputsToSecretSpec struct {
 	// Outputs to write, each `output` or `output:key`. Default: all.
 	// +optional
 	Outputs []string `json:"outputs,omitempty"`
+}
+
+// WriteOutputsToConfigMapSpec names the ConfigMap for the outputs that are not sensitive.
+type WriteOutputsToConfigMapSpec struct {
+	// Name of the ConfigMap, in the object's namespace.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Name string `json:"name"`
+
+	// Labels of the ConfigMap.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// Annotations of the ConfigMap.
+	// +optional
+	Annotations map[string]string `json:"annotations,omitempty"`
+
+	// Outputs to write, each `output` or `output:key`. Default: all that are not sensitive.
+	// +optional
+	Outputs []string `json:"outputs,omitempty"`
+}
+
+// EngineSpec chooses an engine.
+type EngineSpec struct {
+	// Name of the engine. Default: tofu.
+	// +kubebuilder:validation:Enum=tofu;terraform
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// Version of the engine, exact (1.12.6) or a constraint (~> 1.12.0). Default: the one of the runner image.
+	// +optional
+	Version string `json:"version,omitempty"`
+}
+
+// ApprovalSpec has settings of the approval.
+type ApprovalSpec struct {
+	// Protect lists addresses (a trailing * stands for the rest) whose deletion or replacement always waits for a
+	// person.
+	// +optional
+	Protect []string `json:"protect,omitempty"`
 }
 
 // HealthCheck is a check after an apply.
@@ -634,7 +692,12 @@ type Terraform struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec is what a team wants.
+	// +optional
 	Spec TerraformSpec `json:"spec,omitempty"`
+
+	// Status is what is known of the object.
+	// +optional
 	// +kubebuilder:default:={"observedGeneration":-1}
 	Status TerraformStatus `json:"status,omitempty"`
 }
@@ -644,9 +707,6 @@ type Terraform struct {
 type TerraformList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
-	Items           []Terraform `json:"items"`
-}
 
-func init() {
-	SchemeBuilder.Register(&Terraform{}, &TerraformList{}, &TerraformRun{}, &TerraformRunList{})
+	Items []Terraform `json:"items"`
 }

@@ -49,6 +49,15 @@ build() { # NAME VERSION PACKAGE FLAGS OUT
   printf '%4d s, %d MB\n' $((SECONDS - start)) $(($(stat -c %s "$5") >> 20))
 }
 
+# The CRDs of source-controller come with its module; copied, they stay when the module cache is cleaned.
+source_crds() {
+  local module=github.com/fluxcd/source-controller out=$bin/crds/source dir
+  dir=$(cd "$here/source-controller" && go mod download "$module" && go list -mod=readonly -m -f '{{.Dir}}' "$module")
+  rm -rf "$out"
+  mkdir -p "$out"
+  install -m 644 "$dir"/config/crd/bases/*.yaml "$out/"
+}
+
 main() {
   local name version package flags links out link
   while IFS='|' read -r name version package flags links <&3; do
@@ -59,6 +68,7 @@ main() {
       mkdir -p "$bin/$(dirname "$link")"
       ln -sfn "$out" "$bin/$link"
     done
+    if [ "$name" = source-controller ]; then source_crds; fi
   done 3< <(companions)
 }
 mkdir -p "$cache"

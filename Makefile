@@ -1,0 +1,100 @@
+# Everything is built from pinned Go modules: Go, git, make and a shell are all that it takes.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+VERSION ?= v0.0.0-dev
+CLUSTER_DIR ?= build/cluster
+IMAGE_RUNNER_DIR ?= build/runner-image
+UNIT_PACKAGES ?= $(shell go list ./... | grep -v '/tests/e2e')
+E2E_PACKAGES ?= ./tests/e2e/...
+UNIT_TIMEOUT ?= 10m
+E2E_TIMEOUT ?= 30m
+# RUN=Name limits tests to those whose names match.
+RUN ?=
+# KEEP=1 leaves the demo's cluster running.
+KEEP ?=
+
+export GOTOOLCHAIN := local
+export GOFLAGS := $(strip $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false)
+
+MODULES := . api
+GO_TEST = go test -v $(if $(RUN),-run '$(RUN)')
+# report FILE,OPTIONS: keeps all that a test run says in build/test/FILE.log and shows what matters.
+report = 2>&1 | tee build/test/$(1).log | awk $(2) -f hack/test-report.awk
+CONTROLLER_GEN := go tool -modfile=../hack/tools/controller-gen/go.mod controller-gen
+GOLANGCI_LINT := go tool -modfile=$(CURDIR)/hack/tools/golangci-lint/go.mod golangci-lint
+
+##@ Use
+
+.PHONY: help
+help: ## Show what can be made
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: companions build image-runner ## Show the whole story on a local cluster (KEEP=1 leaves it running)
+	KEEP=$(KEEP) bin/demo
+
+.PHONY: up
+up: companions build image-runner ## Start a local cluster and print its kubeconfig's path
+	@hack/up.sh $(CLUSTER_DIR)
+
+.PHONY: down
+down: ## Stop the local cluster
+	@if [ -x bin/localcluster ]; then bin/localcluster down --dir $(CLUSTER_DIR); fi
+
+##@ Build
+
+.PHONY: companions
+companions: ## Build the real programs that demo and tests run, once per user and version
+	@hack/companions/build.sh
+
+.PHONY: build
+build: ## Build our programs into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/... ./tests/cmd/...
+
+.PHONY: image-runner
+image-runner: ## Assemble the runner image's files in build/runner-image
+	@hack/image-runner.sh $(IMAGE_RUNNER_DIR)
+
+.PHONY: generate
+generate: ## Generate deepcopy functions and CRDs from the types
+	cd api && $(CONTROLLER_GEN) object paths=./... && $(CONTROLLER_GEN) crd paths=./... output:crd:dir=../config/crd/bases
+
+.PHONY: fmt
+fmt: ## Format the code
+	gofmt -w $$(git ls-files --cached --others --exclude-standard '*.go')
+
+.PHONY: clean
+clean: ## Remove what was built here; the per-user cache stays
+	rm -rf bin build
+
+##@ Check
+
+.PHONY: test
+test: companions build image-runner verify test-unit test-e2e ## Run every test: the one command of CI
+	@awk -v summary=1 -f hack/test-report.awk build/test/*.log
+
+.PHONY: test-unit
+test-unit: ## Run all tests but the end-to-end ones
+	@mkdir -p build/test
+	@(cd api && $(GO_TEST) -timeout $(UNIT_TIMEOUT) ./...) $(call report,api)
+	@$(GO_TEST) -timeout $(UNIT_TIMEOUT) $(UNIT_PACKAGES) $(call report,unit)
+
+.PHONY: test-e2e
+test-e2e: ## Run the end-to-end tests on a local cluster
+	@mkdir -p build/test
+	@$(GO_TEST) -count=1 -timeout $(E2E_TIMEOUT) $(E2E_PACKAGES) $(call report,e2e,-v live=1)
+
+.PHONY: verify
+verify: ## Fail when generated files or go.mod are stale, or code is not formatted
+	@hack/verify.sh
+
+.PHONY: vet
+vet: ## Run go vet
+	@for module in $(MODULES); do echo "vet $$module"; (cd $$module && go vet ./...); done
+
+.PHONY: lint
+lint: ## Run golangci-lint with .golangci.yml (the first time builds it)
+	@for module in $(MODULES); do echo "lint $$module"; (cd $$module && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...); done

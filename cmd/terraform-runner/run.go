@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.uber.org/zap/zapcore"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/runner"
+	"github.com/terraform-controller/terraform-controller/runner/engine"
+)
+
+const (
+	// reserve is what the runner keeps of the pod's grace for itself: to kill what is left, and to report.
+	reserve = 10 * time.Second
+
+	defaultGraceSeconds = 30
+	defaultTokenFile    = "/var/run/secrets/terraform-controller/token"
+	defaultRoot         = "/tmp"
+	defaultHome         = "/home/runner"
+	defaultMaxArtifact  = 256 << 20
+
+	// imageCLIConfig is the CLI configuration of a runner image, for users who set none.
+	imageCLIConfig = "/.tofurc"
+)
+
+// options are what the controller tells the pod: by environment, or by flag.
+type options struct {
+	podName, podNamespace, podUID, nodeName string
+	runName                                 string
+	artifactURL, artifactCA, tokenFile      string
+	root                                    string
+	graceSeconds                            int
+	maxArtifact                             int64
+	debug                                   bool
+}
+
+func runCommand() *cobra.Command {
+	o := &options{}
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Do the run that the environment names",
+		Long:  "Do the run that the environment names. The exit code is 0 when the result was reported, be it a failure of the run, else 1.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			return o.run(ctx, cmd.OutOrStdout())
+		},
+	}
+	o.bind(cmd.Flags())
+	return cmd
+}
+
+func (o *options) bind(flags *pflag.FlagSet) {
+	flags.StringVar(&o.podName, "pod-name", os.Getenv("POD_NAME"), "name of this pod (POD_NAME)")
+	flags.StringVar(&o.podNamespace, "pod-namespace", os.Getenv("POD_NAMESPACE"), "namespace of this pod and of the run (POD_NAMESPACE)")
+	flags.StringVar(&o.podUID, "pod-uid", os.Getenv("POD_UID"), "UID of this pod (POD_UID)")
+	flags.StringVar(&o.nodeName, "node-name", os.Getenv("NODE_NAME"), "node of this pod (NODE_NAME)")
+	flags.StringVar(&o.runName, "run-name", os.Getenv("RUN_NAME"), "name of the TerraformRun to do (RUN_NAME)")
+	flags.StringVar(&o.artifactURL, "artifact-url", os.Getenv("ARTIFACT_URL"), "URL of the controller's artifact endpoint (ARTIFACT_URL)")
+	flags.StringVar(&o.artifactCA, "artifact-ca", os.Getenv("ARTIFACT_CA"), "CA certificate of the endpoint, PEM (ARTIFACT_CA)")
+	flags.StringVar(&o.tokenFile, "artifact-token-file", defaultTokenFile, "file with the token for the endpoint")
+	flags.Int64Var(&o.maxArtifact, "artifact-max-bytes", defaultMaxArtifact, "largest artifact that is taken, in bytes")
+	flags.StringVar(&o.root, "work-root", defaultRoot, "folder for the working directory")
+	flags.IntVar(&o.graceSeconds, "termination-grace-seconds", seconds(os.Getenv("TERMINATION_GRACE_SECONDS")),
+		"time from SIGTERM until this pod is killed (TERMINATION_GRACE_SECONDS)")
+	flags.BoolVar(&o.debug, "debug", false, "log more")
+}
+
+func seconds(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return defaultGraceSeconds
+	}
+	return n
+}
+
+func (o *options) run(ctx context.Context, out io.Writer) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	log := newLogger(out, o.debug)
+	ctrl.SetLogger(log)
+	if err := engine.BecomeSubreaper(); err != nil {
+		return err
+	}
+	if err := prepareEnvironment(defaultHome, imageCLIConfig); err != nil {
+		return err
+	}
+	c, err := newClient()
+	if err != nil {
+		return err
+	}
+	log.Info("runner started", "version", version, "pod", o.podName, "run", o.runName)
+	return runner.Execute(ctx, o.config(c, log), o.runName)
+}
+
+// check says what is missing.
+func (o *options) check() error {
+	var missing []error
+	for name, value := range map[string]string{
+		"POD_NAMESPACE": o.podNamespace, "POD_UID": o.podUID, "RUN_NAME": o.runName, "ARTIFACT_URL": o.artifactURL,
+	} {
+		if value == "" {
+			missing = append(missing, fmt.Errorf("%s is not set", name))
+		}
+	}
+	return errors.Join(missing...)
+}
+
+func (o *options) config(c client.WithWatch, log logr.Logger) runner.Config {
+	return runner.Config{
+		Client:    c,
+		Namespace: o.podNamespace,
+		PodName:   o.podName,
+		Runner:    v1alpha2.RunnerIdentity{PodUID: o.podUID, Node: o.nodeName},
+		Artifacts: runner.Artifacts{
+			URL:       o.artifactURL,
+			CA:        []byte(o.artifactCA),
+			TokenFile: o.tokenFile,
+			MaxBytes:  o.maxArtifact,
+		},
+		Root:  o.root,
+		Grace: engineGrace(time.Duration(o.graceSeconds) * time.Second),
+		Now:   time.Now,
+		Log:   log,
+	}
+}
+
+// engineGrace is the engine's part of the pod's grace: all but the reserve, of a short one half.
+func engineGrace(pod time.Duration) time.Duration {
+	return max(pod-reserve, pod/2)
+}
+
+// prepareEnvironment completes the environment that the engine inherits (see package engine). What a user has set in
+// the pod stays.
+func prepareEnvironment(home, cliConfig string) error {
+	var errs []error
+	setDefault := func(name, value string) {
+		if os.Getenv(name) == "" {
+			errs = append(errs, os.Setenv(name, value))
+		}
+	}
+	setDefault("HOME", home)
+	setDefault("CHECKPOINT_DISABLE", "1")
+	if _, err := os.Stat(cliConfig); err == nil {
+		setDefault("TF_CLI_CONFIG_FILE", cliConfig)
+	}
+	return errors.Join(errs...)
+}
+
+func newClient() (client.WithWatch, error) {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, fmt.Errorf("find the API server: %w", err)
+	}
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha2.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("register types: %w", err)
+	}
+	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	return c, nil
+}
+
+// newLogger logs JSON lines in the form of Flux's controllers.
+func newLogger(out io.Writer, debug bool) logr.Logger {
+	level := zapcore.InfoLevel
+	if debug {
+		level = zapcore.DebugLevel
+	}
+	return zap.New(zap.WriteTo(out), zap.Level(level), zap.StacktraceLevel(zapcore.PanicLevel),
+		zap.JSONEncoder(func(c *zapcore.EncoderConfig) { c.EncodeTime = zapcore.ISO8601TimeEncoder }))
+}

@@ -1,0 +1,213 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/fluxcd/pkg/apis/meta"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/decide"
+)
+
+// act carries out the decision's one side effect. What can be done by writing the status is left to report. It gives
+// back the decision, changed where the API server refuses something for a reason that a person has to know.
+func (r *TerraformReconciler) act(ctx context.Context, tf *infrav1.Terraform, o *observation, d decide.Decision) (decide.Decision, error) {
+	switch d.Action {
+	case decide.Rest, decide.Reserve, decide.Drop:
+		return d, nil
+	case decide.AddFinalizer:
+		return d, r.patchFinalizer(ctx, tf, controllerutil.AddFinalizer)
+	case decide.RemoveFinalizer:
+		if err := r.releaseBinding(ctx, tf); err != nil {
+			return d, err
+		}
+		return d, r.patchFinalizer(ctx, tf, controllerutil.RemoveFinalizer)
+	case decide.Start:
+		return r.start(ctx, tf, o, d)
+	case decide.StartPod:
+		return r.startPod(ctx, tf, o.run, d)
+	case decide.CancelRun:
+		return d, r.cancel(ctx, o.run)
+	case decide.AbandonRun:
+		return d, r.end(ctx, o.run, infrav1.RunCancelled, infrav1.ReasonCancelled, "no longer wanted before a runner had begun")
+	case decide.MarkLost:
+		return d, r.end(ctx, o.run, infrav1.RunFailed, infrav1.ReasonRunnerLost, "the runner ended without a report: "+howEnded(o.pod))
+	case decide.DeletePod:
+		return d, r.deletePod(ctx, o.pod)
+	}
+	return d, fmt.Errorf("unknown action %d", d.Action)
+}
+
+// patchFinalizer changes a copy, so that the patched object's status does not overwrite what this pass has folded.
+func (r *TerraformReconciler) patchFinalizer(ctx context.Context, tf *infrav1.Terraform, change func(client.Object, string) bool) error {
+	changed := tf.DeepCopy()
+	if !change(changed, infrav1.Finalizer) {
+		return nil
+	}
+	patch := client.MergeFromWithOptions(tf, client.MergeFromWithOptimisticLock{})
+	return client.IgnoreNotFound(r.Client.Patch(ctx, changed, patch, client.FieldOwner(infrav1.FieldManager)))
+}
+
+// start creates the reserved run and its pod. A run of that name that exists already is the one that this controller,
+// or its predecessor, has created before; if it has ended, the status was lost and the count goes on above all runs.
+func (r *TerraformReconciler) start(ctx context.Context, tf *infrav1.Terraform, o *observation, d decide.Decision) (decide.Decision, error) {
+	run := newRun(tf, o, d.Order)
+	err := r.Client.Create(ctx, run, client.FieldOwner(infrav1.FieldManager))
+	if apierrors.IsAlreadyExists(err) {
+		if err := r.APIReader.Get(ctx, client.ObjectKeyFromObject(run), run); err != nil {
+			return d, fmt.Errorf("get existing run: %w", err)
+		}
+		if run.Finished() || !metav1.IsControlledBy(run, tf) {
+			tf.Status.RunSequence = max(tf.Status.RunSequence, highestSequence(o.runs))
+			return decide.Decision{Action: decide.Drop, Rule: d.Rule}, nil
+		}
+	} else if err != nil {
+		return d, fmt.Errorf("create run %s: %w", run.Name, err)
+	}
+	ctrl.LoggerFrom(ctx).Info("run started", "run", run.Name, "operation", run.Spec.Operation, "reason", run.Spec.Reason, "revision", run.Spec.Source.Revision)
+	return r.startPod(ctx, tf, run, d)
+}
+
+func highestSequence(runs []infrav1.TerraformRun) int64 {
+	var highest int64
+	for i := range runs {
+		highest = max(highest, sequenceOf(&runs[i]))
+	}
+	return highest
+}
+
+func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.TerraformRun {
+	active := tf.Status.ActiveRun
+	run := &infrav1.TerraformRun{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: tf.Namespace, Name: active.Name,
+			Labels: map[string]string{
+				infrav1.TerraformNameLabel: infrav1.SafeLabelValue(tf.Name),
+				infrav1.RunSequenceLabel:   strconv.FormatInt(active.Sequence, 10),
+			},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(tf, infrav1.GroupVersion.WithKind(infrav1.TerraformKind))},
+		},
+		Spec: infrav1.TerraformRunSpec{
+			Operation: infrav1.OperationPlan, Reason: order.Reason, Target: o.facts.Target, Generation: tf.Generation,
+			Source: infrav1.RunSource{
+				Kind: o.source.Kind, Namespace: o.source.Namespace, Name: o.source.Name,
+				Revision: o.source.Revision, Digest: o.source.Digest, URL: o.source.URL,
+			},
+			Terraform: frozen(&tf.Spec, order.Destroy),
+			PodName:   PodName(tf), Hostname: Hostname(tf.Name, runSuffix(tf, active.Sequence)),
+			AppliesCompleted: tf.Status.AppliesCompleted, State: tf.Status.State.DeepCopy(),
+		},
+	}
+	switch {
+	case order.Operation == decide.OpApply:
+		run.Spec.Operation = infrav1.OperationApply
+		run.Spec.Plan = &infrav1.PlanReference{ID: tf.Status.Plan.Pending, Digest: tf.Status.Plan.Digest}
+		run.Spec.Approval = approvalOf(tf, order, metav1.NewTime(o.now))
+	case o.facts.Requested:
+		run.Spec.RequestedAt = tf.Annotations[meta.ReconcileRequestAnnotation]
+	}
+	return run
+}
+
+// frozen is the spec as the run will work on it, without what it does not need.
+func frozen(spec *infrav1.TerraformSpec, destroy bool) infrav1.TerraformSpec {
+	s := *spec.DeepCopy()
+	s.Destroy = destroy
+	if s.Cloud != nil {
+		s.Cloud.Token = ""
+	}
+	return s
+}
+
+func approvalOf(tf *infrav1.Terraform, order decide.Order, now metav1.Time) *infrav1.Approval {
+	if a := tf.Status.Approval; a != nil && a.PlanID == tf.Status.Plan.Pending {
+		return a.DeepCopy()
+	}
+	how := infrav1.ApprovalByMode
+	if order.Destroy {
+		how = infrav1.ApprovalByDeletion
+	}
+	return &infrav1.Approval{PlanID: tf.Status.Plan.Pending, How: how, At: now}
+}
+
+// startPod creates the run's pod, and before it the binding that lets the runner report.
+func (r *TerraformReconciler) startPod(ctx context.Context, tf *infrav1.Terraform, run *infrav1.TerraformRun, d decide.Decision) (decide.Decision, error) {
+	if r.ManageRunnerRBAC {
+		if err := r.ensureBinding(ctx, tf.Namespace, RunnerAccount(run)); err != nil {
+			return d, err
+		}
+	}
+	pod := BuildPod(PodInput{Terraform: tf, Run: run, Config: r.Runner})
+	err := r.Client.Create(ctx, pod, client.FieldOwner(infrav1.FieldManager))
+	switch {
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
+		return r.refused(ctx, tf, run, err)
+	case err != nil && !apierrors.IsAlreadyExists(err):
+		return d, fmt.Errorf("create runner pod %s: %w", pod.Name, err)
+	}
+	return d, nil
+}
+
+// refused says why the API server does not take the pod. It is tried again after the retry interval.
+func (r *TerraformReconciler) refused(ctx context.Context, tf *infrav1.Terraform, run *infrav1.TerraformRun, cause error) (decide.Decision, error) {
+	account := RunnerAccount(run)
+	message := fmt.Sprintf("runner pod %s/%s is refused: %v", tf.Namespace, run.Spec.PodName, cause)
+	err := r.APIReader.Get(ctx, client.ObjectKey{Namespace: tf.Namespace, Name: account}, &corev1.ServiceAccount{})
+	if apierrors.IsNotFound(err) {
+		message = fmt.Sprintf("spec.serviceAccountName: ServiceAccount %q not found in namespace %q: create it and bind it to the ClusterRole tf-runner-role, "+
+			"or name another account", account, tf.Namespace)
+	}
+	return decide.Decision{
+		Action: decide.Rest, Rule: "the runner pod is refused", Posture: decide.Retrying, Progress: "waiting for the runner pod",
+		Ready:        decide.Ready{Status: decide.False, Reason: infrav1.ReasonRunnerForbidden, Message: message},
+		RequeueAfter: tf.GetRetryInterval(),
+	}, nil
+}
+
+func (r *TerraformReconciler) cancel(ctx context.Context, run *infrav1.TerraformRun) error {
+	changed := run.DeepCopy()
+	changed.Spec.Cancel = &infrav1.Cancel{Reason: "the plan is no longer wanted: revision or spec have changed, or the object is being deleted"}
+	return client.IgnoreNotFound(r.Client.Patch(ctx, changed, client.MergeFrom(run), client.FieldOwner(infrav1.FieldManager)))
+}
+
+// end writes the end of a run in its runner's place. The run is read anew, and the write needs that version: what a
+// runner has reported in the meantime stands.
+func (r *TerraformReconciler) end(ctx context.Context, run *infrav1.TerraformRun, phase infrav1.RunPhase, reason, message string) error {
+	live := &infrav1.TerraformRun{}
+	if err := r.APIReader.Get(ctx, client.ObjectKeyFromObject(run), live); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if live.Finished() || phase == infrav1.RunCancelled && live.Status.Runner != nil {
+		return nil
+	}
+	changed := live.DeepCopy()
+	now := metav1.NewTime(r.Clock())
+	changed.Status.Phase, changed.Status.FinishedAt = phase, &now
+	changed.Status.Failure = &infrav1.RunFailure{Reason: reason, Message: message}
+	patch := client.MergeFromWithOptions(live, client.MergeFromWithOptimisticLock{})
+	return client.IgnoreNotFound(r.Client.Status().Patch(ctx, changed, patch, client.FieldOwner(infrav1.FieldManager)))
+}
+
+// deletePod lets go of a pod whose run is accounted for, and deletes it. A process that has not quite ended gets the
+// pod's own grace.
+func (r *TerraformReconciler) deletePod(ctx context.Context, pod *corev1.Pod) error {
+	changed := pod.DeepCopy()
+	if controllerutil.RemoveFinalizer(changed, infrav1.RunnerFinalizer) {
+		patch := client.MergeFromWithOptions(pod, client.MergeFromWithOptimisticLock{})
+		if err := r.Client.Patch(ctx, changed, patch, client.FieldOwner(infrav1.FieldManager)); err != nil {
+			return client.IgnoreNotFound(err)
+		}
+	}
+	if pod.DeletionTimestamp != nil {
+		return nil
+	}
+	return client.IgnoreNotFound(r.Client.Delete(ctx, pod, client.Preconditions{UID: &pod.UID}))
+}

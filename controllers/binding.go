@@ -1,0 +1,72 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+// ensureBinding keeps the one RoleBinding of a namespace that lets runner accounts read their object and report. It
+// costs a write only when an account is used for the first time.
+func (r *TerraformReconciler) ensureBinding(ctx context.Context, namespace, account string) error {
+	subject := rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: account}
+	binding := &rbacv1.RoleBinding{}
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: infrav1.RunnerReportRole}, binding)
+	if apierrors.IsNotFound(err) {
+		binding = newBinding(namespace)
+		binding.Subjects = []rbacv1.Subject{subject}
+		err = r.Client.Create(ctx, binding, client.FieldOwner(infrav1.FieldManager))
+		if apierrors.IsAlreadyExists(err) {
+			return nil // made a moment ago; if for another account, the next pass adds ours
+		}
+		return wrap(err, "create RoleBinding %s/%s", namespace, infrav1.RunnerReportRole)
+	}
+	if err != nil {
+		return fmt.Errorf("get RoleBinding %s/%s: %w", namespace, infrav1.RunnerReportRole, err)
+	}
+	if slices.Contains(binding.Subjects, subject) {
+		return nil
+	}
+	changed := binding.DeepCopy()
+	changed.Subjects = append(changed.Subjects, subject)
+	patch := client.MergeFromWithOptions(binding, client.MergeFromWithOptimisticLock{})
+	return wrap(r.Client.Patch(ctx, changed, patch, client.FieldOwner(infrav1.FieldManager)), "add %s to RoleBinding %s", account, binding.Name)
+}
+
+func newBinding(namespace string) *rbacv1.RoleBinding {
+	return &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: infrav1.RunnerReportRole},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: infrav1.RunnerReportRole},
+	}
+}
+
+// releaseBinding removes the binding with the last object of the namespace.
+func (r *TerraformReconciler) releaseBinding(ctx context.Context, tf *infrav1.Terraform) error {
+	if !r.ManageRunnerRBAC {
+		return nil
+	}
+	var list infrav1.TerraformList
+	if err := r.Client.List(ctx, &list, client.InNamespace(tf.Namespace)); err != nil {
+		return fmt.Errorf("list objects: %w", err)
+	}
+	for i := range list.Items {
+		if list.Items[i].UID != tf.UID {
+			return nil
+		}
+	}
+	return wrap(client.IgnoreNotFound(r.Client.Delete(ctx, newBinding(tf.Namespace))), "delete RoleBinding %s/%s", tf.Namespace, infrav1.RunnerReportRole)
+}
+
+func wrap(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf(format+": %w", append(args, err)...)
+}

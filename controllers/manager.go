@@ -1,0 +1,131 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/controller"
+	sourcev1 "github.com/fluxcd/source-controller/api/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+// sourceIndex finds the objects of a source by "<kind>/<namespace>/<name>".
+const sourceIndex = ".metadata.source"
+
+// controllerName names the queue and its metrics.
+const controllerName = "terraform"
+
+// SetupOptions of the controller.
+type SetupOptions struct {
+	// Concurrent is the number of workers.
+	Concurrent int
+	// RateLimiter options of the queue.
+	RateLimiter controller.RateLimiterOptions
+}
+
+// SetupWithManager registers the reconciler and what wakes it: its objects, their runs and pods, and their sources.
+func (r *TerraformReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, opts SetupOptions) error {
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &infrav1.Terraform{}, sourceIndex, indexSource); err != nil {
+		return fmt.Errorf("index objects by source: %w", err)
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named(controllerName).
+		For(&infrav1.Terraform{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, ordersChanged(), stepTaken()))).
+		Owns(&infrav1.TerraformRun{}).
+		Owns(&corev1.Pod{}, builder.WithPredicates(predicate.NewPredicateFuncs(runnerOf))).
+		Watches(&sourcev1.GitRepository{}, handler.EnqueueRequestsFromMapFunc(r.objectsOf(sourcev1.GitRepositoryKind)), builder.WithPredicates(artifactChanged())).
+		WithOptions(ctrlcontroller.Options{
+			MaxConcurrentReconciles: opts.Concurrent,
+			RateLimiter:             controller.GetRateLimiter(opts.RateLimiter),
+		}).
+		Complete(r)
+}
+
+func indexSource(obj client.Object) []string {
+	tf, ok := obj.(*infrav1.Terraform)
+	if !ok {
+		return nil
+	}
+	return []string{tf.Spec.SourceRef.Kind + "/" + tf.SourceNamespace() + "/" + tf.Spec.SourceRef.Name}
+}
+
+func (r *TerraformReconciler) objectsOf(kind string) handler.MapFunc {
+	return func(ctx context.Context, src client.Object) []reconcile.Request {
+		var list infrav1.TerraformList
+		key := kind + "/" + src.GetNamespace() + "/" + src.GetName()
+		if err := r.Client.List(ctx, &list, client.MatchingFields{sourceIndex: key}); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "list the objects of a source", "source", key)
+			return nil
+		}
+		requests := make([]reconcile.Request, 0, len(list.Items))
+		for i := range list.Items {
+			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: list.Items[i].Namespace, Name: list.Items[i].Name}})
+		}
+		return requests
+	}
+}
+
+// orders are the annotations through which people and tools ask for something.
+var orders = []string{
+	infrav1.ApprovePlanAnnotation, infrav1.ApprovedByAnnotation,
+	meta.ReconcileRequestAnnotation, meta.ForceRequestAnnotation, "reconcile.fluxcd.io/resetAt",
+	"infra.contrib.fluxcd.io/reject-plan", "infra.contrib.fluxcd.io/cancel-run", "infra.contrib.fluxcd.io/abandon",
+	"infra.contrib.fluxcd.io/state-guard-override",
+}
+
+func ordersChanged() predicate.Predicate {
+	return onUpdate(func(was, is *infrav1.Terraform) bool {
+		return slices.ContainsFunc(orders, func(key string) bool { return was.Annotations[key] != is.Annotations[key] })
+	})
+}
+
+// stepTaken wakes the object when the cache shows a step that the next one builds on: the finalizer, a reservation, the
+// beginning of its deletion. A timer instead would find the cache behind.
+func stepTaken() predicate.Predicate {
+	return onUpdate(func(was, is *infrav1.Terraform) bool {
+		return was.DeletionTimestamp.IsZero() != is.DeletionTimestamp.IsZero() ||
+			len(was.Finalizers) != len(is.Finalizers) ||
+			!ptr.Equal(was.Status.ActiveRun, is.Status.ActiveRun)
+	})
+}
+
+func onUpdate(wakes func(was, is *infrav1.Terraform) bool) predicate.Predicate {
+	none := predicate.NewPredicateFuncs(func(client.Object) bool { return false })
+	return predicate.Funcs{
+		CreateFunc: none.Create, DeleteFunc: none.Delete, GenericFunc: none.Generic,
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			was, ok := e.ObjectOld.(*infrav1.Terraform)
+			is, isTerraform := e.ObjectNew.(*infrav1.Terraform)
+			return ok && isTerraform && wakes(was, is)
+		},
+	}
+}
+
+// artifactChanged lets a source's creation, deletion, new artifact and, while it has none, its own trouble through.
+func artifactChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		was, ok := e.ObjectOld.(sourcev1.Source)
+		is, isSource := e.ObjectNew.(sourcev1.Source)
+		if !ok || !isSource {
+			return false
+		}
+		if is.GetArtifact() == nil {
+			return true
+		}
+		return was.GetArtifact() == nil || was.GetArtifact().Revision != is.GetArtifact().Revision || was.GetArtifact().Digest != is.GetArtifact().Digest
+	}}
+}

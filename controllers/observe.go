@@ -1,0 +1,267 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/decide"
+	"github.com/terraform-controller/terraform-controller/internal/plan"
+	"github.com/terraform-controller/terraform-controller/internal/source"
+)
+
+// never is later than anything that is waited for.
+const never = 10000 * time.Hour
+
+// soonAfterStale is the longest wait before a plan is made anew that could not be applied any more.
+const soonAfterStale = 15 * time.Second
+
+// observation is what was read for one pass, and what it comes to.
+type observation struct {
+	now    time.Time
+	facts  decide.Facts
+	source source.Source
+	// run is the active run; nil when there is none, or only its reservation.
+	run *infrav1.TerraformRun
+	// pod is the runner pod of the object, of whatever run.
+	pod *corev1.Pod
+	// runs are all runs of the object that are known.
+	runs []infrav1.TerraformRun
+	// settled is the run whose result was folded into the status in this pass.
+	settled *infrav1.TerraformRun
+	// approved: an approval has been recorded in this pass.
+	approved bool
+}
+
+// observe reads what a decision depends on. It writes nothing to the cluster; the result of a finished run and a new
+// approval are folded into tf.Status in memory, for report to write.
+func (r *TerraformReconciler) observe(ctx context.Context, tf *infrav1.Terraform) (*observation, error) {
+	o := &observation{now: r.Clock()}
+	var err error
+	if o.source, err = source.Resolve(ctx, r.Client, tf, r.AllowCrossNamespaceRefs); err != nil {
+		return nil, err
+	}
+	if err := r.observeRuns(ctx, tf, o); err != nil {
+		return nil, err
+	}
+	if o.run != nil && o.run.Finished() {
+		decide.Settle(tf, o.run, o.now)
+		o.settled, o.run = o.run, nil
+	}
+	o.approved = decide.Approve(tf, o.now)
+	if err := r.observePod(ctx, tf, o); err != nil {
+		return nil, err
+	}
+	return o, o.conclude(tf)
+}
+
+// observeRuns reads the runs of the object. The active run is asked for without the cache when the cache does not have
+// it: a run that was created a moment ago must not be taken for one that does not exist.
+func (r *TerraformReconciler) observeRuns(ctx context.Context, tf *infrav1.Terraform, o *observation) error {
+	var list infrav1.TerraformRunList
+	if err := r.Client.List(ctx, &list, client.InNamespace(tf.Namespace),
+		client.MatchingLabels{infrav1.TerraformNameLabel: infrav1.SafeLabelValue(tf.Name)}); err != nil {
+		return fmt.Errorf("list runs: %w", err)
+	}
+	for i := range list.Items {
+		if metav1.IsControlledBy(&list.Items[i], tf) {
+			o.runs = append(o.runs, list.Items[i])
+		}
+	}
+	if tf.Status.ActiveRun == nil {
+		return nil
+	}
+	for i := range o.runs {
+		if o.runs[i].Name == tf.Status.ActiveRun.Name {
+			o.run = &o.runs[i]
+			return nil
+		}
+	}
+	run := &infrav1.TerraformRun{}
+	err := r.APIReader.Get(ctx, client.ObjectKey{Namespace: tf.Namespace, Name: tf.Status.ActiveRun.Name}, run)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("get active run %s: %w", tf.Status.ActiveRun.Name, err)
+	}
+	if metav1.IsControlledBy(run, tf) {
+		o.run = run
+	}
+	return nil
+}
+
+// observePod reads the runner pod; without the cache when a runner has claimed the run and the cache shows no pod,
+// because "gone" has grave consequences.
+func (r *TerraformReconciler) observePod(ctx context.Context, tf *infrav1.Terraform, o *observation) error {
+	key := client.ObjectKey{Namespace: tf.Namespace, Name: PodName(tf)}
+	pod := &corev1.Pod{}
+	err := r.Client.Get(ctx, key, pod)
+	if apierrors.IsNotFound(err) && o.run != nil && o.run.Status.Runner != nil {
+		err = r.APIReader.Get(ctx, key, pod)
+	}
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("get runner pod %s: %w", key.Name, err)
+	}
+	o.pod = pod
+	return nil
+}
+
+// conclude makes the facts.
+func (o *observation) conclude(tf *infrav1.Terraform) error {
+	st, deleting := &tf.Status, !tf.DeletionTimestamp.IsZero()
+	f := &o.facts
+	*f = decide.Facts{
+		Finalizer: controllerutil.ContainsFinalizer(tf, infrav1.Finalizer), Deleting: deleting,
+		Suspended: tf.Spec.Suspend, Unsupported: unsupportedMessage(&tf.Spec), InvalidApprove: invalidApproveMessage(&tf.Spec),
+		Auto: plan.ParseApprove(tf.Spec.ApprovePlan).Mode == plan.ApproveAuto, PlanOnly: tf.Spec.PlanOnly,
+		DestroyOnDeletion: tf.Spec.DestroyResourcesOnDeletion,
+		MayHaveResources:  st.AppliesStarted > 0 || st.LastAppliedRevision != "" || st.State != nil && st.State.Resources > 0,
+		Planned:           st.Plan.Target, Applied: st.Plan.AppliedTarget,
+		WasApplied: st.LastAppliedRevision != "", Ready: conditions.IsTrue(tf, meta.ReadyCondition),
+		Troubled: troubled(tf),
+	}
+	request, asked := meta.ReconcileAnnotationValue(tf.Annotations)
+	f.Requested = asked && request != st.LastHandledReconcileAt
+	if err := o.concludeSource(tf); err != nil {
+		return err
+	}
+	o.concludeRun(st)
+	f.Pod = podFacts(o.pod, o.run, o.now)
+	o.concludeLast(tf)
+	if st.Plan.Pending != "" {
+		f.Plan = decide.Plan{ID: st.Plan.Pending, Target: st.Plan.Target, Drift: st.Plan.IsDriftDetectionPlan, Summary: st.Plan.Summary,
+			Approved: st.Approval != nil && st.Approval.PlanID == st.Plan.Pending}
+	}
+	f.PlanIn = planIn(tf, o.now)
+	return nil
+}
+
+func troubled(tf *infrav1.Terraform) bool {
+	switch conditions.GetReason(tf, meta.ReadyCondition) {
+	case infrav1.ReasonRunnerPending, infrav1.ReasonRunnerForbidden, infrav1.ReasonRunnerUnreachable:
+		return true
+	}
+	return false
+}
+
+func (o *observation) concludeSource(tf *infrav1.Terraform) error {
+	states := map[source.State]decide.SourceState{
+		source.Ready: decide.SourceReady, source.Missing: decide.SourceMissing,
+		source.Denied: decide.SourceDenied, source.NoArtifact: decide.SourceNoArtifact,
+	}
+	f := &o.facts
+	if o.source.State == source.Unsupported && f.Unsupported == "" {
+		f.Unsupported = o.source.Message
+	}
+	f.Source = decide.Source{State: states[o.source.State], Message: o.source.Message, Revision: o.source.Revision}
+	if o.source.State != source.Ready {
+		return nil
+	}
+	target, err := Target(&tf.Spec, o.source.Revision, f.Deleting)
+	f.Target = target
+	return err
+}
+
+func (o *observation) concludeRun(st *infrav1.TerraformStatus) {
+	switch {
+	case st.ActiveRun == nil:
+	case o.run == nil:
+		o.facts.Run.State = decide.RunReserved
+	default:
+		o.facts.Run = decide.Run{
+			State: decide.RunOrdered, Operation: operation(o.run), Target: o.run.Spec.Target, Cancelled: o.run.Spec.Cancel != nil,
+		}
+		if o.run.Status.Runner != nil {
+			o.facts.Run.State = decide.RunClaimed
+		}
+	}
+}
+
+func operation(run *infrav1.TerraformRun) decide.Operation {
+	if run.Spec.Operation == infrav1.OperationApply {
+		return decide.OpApply
+	}
+	return decide.OpPlan
+}
+
+// concludeLast looks at the newest finished run.
+func (o *observation) concludeLast(tf *infrav1.Terraform) {
+	last := newestFinished(o.runs)
+	if o.settled != nil {
+		last = o.settled
+	}
+	if last == nil {
+		return
+	}
+	o.facts.Last = decide.Last{
+		Operation: operation(last), Target: last.Spec.Target, OutputsWritten: len(last.Status.OutputsWritten) > 0,
+	}
+	if last.Status.Phase == infrav1.RunSucceeded {
+		return
+	}
+	o.facts.Last.Failed = true
+	o.facts.Last.Reason, o.facts.Last.Message = failureOf(last, o.facts.Applied)
+	wait := tf.GetRetryInterval()
+	if !decide.Counts(o.facts.Last.Reason) {
+		wait = min(wait, soonAfterStale)
+	}
+	if last.Status.FinishedAt != nil {
+		o.facts.RetryIn = last.Status.FinishedAt.Add(wait).Sub(o.now)
+	}
+}
+
+// failureOf gives a failure the reason that users know: a plan that failed while it looked for drift has its own.
+func failureOf(run *infrav1.TerraformRun, applied string) (reason, message string) {
+	if run.Status.Failure == nil {
+		return infrav1.ReasonRunnerLost, "the run ended without a reason"
+	}
+	reason = run.Status.Failure.Reason
+	if reason == infrav1.ReasonTFExecPlanFailed && run.Spec.Target == applied {
+		reason = infrav1.ReasonDriftDetectionFailed
+	}
+	return reason, run.Status.Failure.Message
+}
+
+func newestFinished(runs []infrav1.TerraformRun) *infrav1.TerraformRun {
+	var newest *infrav1.TerraformRun
+	for i := range runs {
+		if runs[i].Finished() && (newest == nil || sequenceOf(&runs[i]) > sequenceOf(newest)) {
+			newest = &runs[i]
+		}
+	}
+	return newest
+}
+
+// sequenceOf reads the label; 0 when it is not a number.
+func sequenceOf(run *infrav1.TerraformRun) int64 {
+	n, err := strconv.ParseInt(run.Labels[infrav1.RunSequenceLabel], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// planIn is the time to the next plan by interval. Without drift detection there is none.
+func planIn(tf *infrav1.Terraform, now time.Time) time.Duration {
+	switch {
+	case tf.Spec.DisableDriftDetection:
+		return never
+	case tf.Status.LastPlanAt == nil:
+		return 0
+	}
+	return tf.Status.LastPlanAt.Add(tf.Spec.Interval.Duration).Sub(now)
+}

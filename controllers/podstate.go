@@ -1,0 +1,110 @@
+package controllers
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/decide"
+)
+
+// slowStart is how long a pod may be pending without a known reason before that is said.
+const slowStart = 30 * time.Second
+
+// podFacts is what the API tells of a runner's process.
+func podFacts(pod *corev1.Pod, run *infrav1.TerraformRun, now time.Time) decide.Pod {
+	if pod == nil {
+		return decide.Pod{}
+	}
+	facts := decide.Pod{OfRun: run != nil && pod.Labels[infrav1.RunNameLabel] == infrav1.SafeLabelValue(run.Name)}
+	claimed := facts.OfRun && run.Status.Runner != nil
+	switch {
+	case processEnded(pod):
+		facts.State = decide.PodEnded
+	case claimed || runnerStatus(pod).State.Running != nil:
+		facts.State = decide.PodRunning
+	default:
+		facts.State = decide.PodPending
+		facts.Stuck = whyPending(pod, now)
+	}
+	return facts
+}
+
+// processEnded is the proof that the runner's process has ended or will never begin: the kubelet reports its container
+// terminated, the pod was never bound to a node and is going, the kubelet has refused it, or a person says so. That a
+// pod is missing or marked for deletion proves nothing.
+func processEnded(pod *corev1.Pod) bool {
+	if pod.Annotations[infrav1.ProcessEndedAnnotation] != "" {
+		return true
+	}
+	if runnerStatus(pod).State.Terminated != nil {
+		return true
+	}
+	if pod.Spec.NodeName == "" {
+		return pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed
+	}
+	return pod.Status.Phase == corev1.PodFailed && len(pod.Status.ContainerStatuses) == 0
+}
+
+func runnerStatus(pod *corev1.Pod) corev1.ContainerStatus {
+	for _, s := range pod.Status.ContainerStatuses {
+		if s.Name == RunnerContainer {
+			return s
+		}
+	}
+	return corev1.ContainerStatus{}
+}
+
+// whyPending says why a pod does not start, with what to look at; "" as long as it may be just about to.
+func whyPending(pod *corev1.Pod, now time.Time) string {
+	prefix := fmt.Sprintf("runner pod %s/%s does not start: ", pod.Namespace, pod.Name)
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
+			return prefix + "it can't be scheduled: " + c.Message + "; look at spec.runnerPodTemplate.spec"
+		}
+	}
+	for _, s := range append(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses...) {
+		if w := s.State.Waiting; w != nil && !harmless(w.Reason) {
+			return prefix + waitingText(pod, s.Name, w)
+		}
+	}
+	if age := now.Sub(pod.CreationTimestamp.Time); age > slowStart {
+		return fmt.Sprintf("%sit has been pending for more than %s; its events say why (kubectl describe pod -n %s %s)", prefix, slowStart, pod.Namespace, pod.Name)
+	}
+	return ""
+}
+
+func harmless(reason string) bool {
+	return reason == "" || reason == "ContainerCreating" || reason == "PodInitializing"
+}
+
+func waitingText(pod *corev1.Pod, container string, w *corev1.ContainerStateWaiting) string {
+	image, from := "", "spec.runnerPodTemplate.spec"
+	for _, c := range append(pod.Spec.InitContainers, pod.Spec.Containers...) {
+		if c.Name == container && strings.Contains(w.Reason, "Image") {
+			image, from = fmt.Sprintf(" (image %q)", c.Image), "spec.runnerPodTemplate.spec.image"
+		}
+	}
+	return fmt.Sprintf("container %s%s: %s: %s; look at %s", container, image, w.Reason, w.Message, from)
+}
+
+// howEnded describes the end of a runner's process that has not reported.
+func howEnded(pod *corev1.Pod) string {
+	if pod.Annotations[infrav1.ProcessEndedAnnotation] != "" {
+		return "a person says that its process has ended"
+	}
+	if t := runnerStatus(pod).State.Terminated; t != nil {
+		text := fmt.Sprintf("its container ended with exit code %d", t.ExitCode)
+		if t.Signal != 0 {
+			text += fmt.Sprintf(" by signal %d", t.Signal)
+		}
+		if t.Reason != "" {
+			text += " (" + t.Reason + ")"
+		}
+		return text
+	}
+	return strings.TrimSuffix(fmt.Sprintf("the pod never ran: %s %s", pod.Status.Reason, pod.Status.Message), " ")
+}

@@ -1,0 +1,122 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions/check"
+	. "github.com/onsi/gomega"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/decide"
+)
+
+func object(conditions ...metav1.Condition) *infrav1.Terraform {
+	tf := &infrav1.Terraform{ObjectMeta: metav1.ObjectMeta{Namespace: "infra", Name: "net", Generation: 2, Annotations: map[string]string{meta.ReconcileRequestAnnotation: "noon"}}}
+	tf.APIVersion, tf.Kind = infrav1.GroupVersion.String(), infrav1.TerraformKind
+	tf.Status.ObservedGeneration = 1
+	for _, c := range conditions {
+		c.ObservedGeneration = 1
+		apimeta.SetStatusCondition(&tf.Status.Conditions, c)
+	}
+	return tf
+}
+
+var (
+	wasReady    = metav1.Condition{Type: meta.ReadyCondition, Status: metav1.ConditionTrue, Reason: "TerraformAppliedSucceed", Message: "Applied successfully: a"}
+	wasApplied  = metav1.Condition{Type: infrav1.ConditionApply, Status: metav1.ConditionTrue, Reason: "TerraformAppliedSucceed", Message: "Applied successfully"}
+	wasStalled  = metav1.Condition{Type: meta.StalledCondition, Status: metav1.ConditionTrue, Reason: "NotImplemented", Message: "no"}
+	wasNotReady = metav1.Condition{Type: meta.ReadyCondition, Status: metav1.ConditionFalse, Reason: "NotImplemented", Message: "no"}
+)
+
+// TestApplyDecision_IsLegal: every status that is left behind is one that kstatus and Flux understand. A plan that waits
+// on a new target is the design's one exception to Flux's checker: Ready is Unknown there without Reconciling.
+func TestApplyDecision_IsLegal(t *testing.T) {
+	polarity := &check.Conditions{NegativePolarity: []string{meta.StalledCondition, meta.ReconcilingCondition}}
+	ready := func(s decide.Status, reason string) decide.Ready {
+		return decide.Ready{Status: s, Reason: reason, Message: reason}
+	}
+	cases := map[string]struct {
+		tf      *infrav1.Terraform
+		d       decide.Decision
+		checker *check.Checker
+	}{
+		"in sync":           {object(wasReady, wasApplied), decide.Decision{Posture: decide.Resting}, check.NewChecker(nil, polarity)},
+		"becomes ready":     {object(wasNotReady, wasApplied), decide.Decision{Posture: decide.Resting, Ready: ready(decide.True, "NoDrift")}, check.NewChecker(nil, polarity)},
+		"drift":             {object(wasReady, wasApplied), decide.Decision{Posture: decide.Resting, Ready: ready(decide.False, "DriftDetected")}, check.NewChecker(nil, polarity)},
+		"stuck":             {object(wasReady), decide.Decision{Posture: decide.Stuck, Ready: ready(decide.False, "NotImplemented")}, check.NewChecker(nil, polarity)},
+		"stuck no more":     {object(wasNotReady, wasStalled), decide.Decision{Posture: decide.Retrying, Ready: ready(decide.False, "ArtifactFailed")}, check.NewChecker(nil, polarity)},
+		"retrying":          {object(wasReady), decide.Decision{Posture: decide.Retrying, Ready: ready(decide.False, "TFExecPlanFailed")}, check.NewChecker(nil, polarity)},
+		"planning at first": {object(), decide.Decision{Posture: decide.Working, Action: decide.Reserve, Ready: ready(decide.Unknown, "Progressing")}, check.NewInProgressChecker(nil)},
+		"planning, silent":  {object(), decide.Decision{Posture: decide.Working, Action: decide.Reserve}, check.NewInProgressChecker(nil)},
+		"planning again":    {object(wasReady), decide.Decision{Posture: decide.Working, Action: decide.Reserve, Ready: ready(decide.Unknown, "Progressing")}, check.NewInProgressChecker(nil)},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			applyDecision(tc.tf, &observation{now: noon}, tc.d)
+			tc.checker.DisableFetch = true
+			tc.checker.WithT(g).CheckErr(context.Background(), tc.tf)
+			g.Expect(tc.tf.Status.ObservedGeneration).To(Equal(int64(2)))
+		})
+	}
+}
+
+func TestApplyDecision_KeepsTheTransitionTimeOfWhatDoesNotChange(t *testing.T) {
+	g := NewWithT(t)
+	tf := object(wasReady)
+	tf.Status.Conditions[0].LastTransitionTime = metav1.NewTime(noon.Add(-time.Hour))
+	applyDecision(tf, &observation{now: noon}, decide.Decision{Posture: decide.Resting, Ready: decide.Ready{Status: decide.True, Reason: "NoDrift", Message: "No drift: a"}})
+	g.Expect(tf.Status.Conditions[0].Reason).To(Equal("NoDrift"))
+	g.Expect(tf.Status.Conditions[0].LastTransitionTime.Time).To(Equal(noon.Add(-time.Hour)))
+}
+
+func TestApplyDecision_ReservesAndDrops(t *testing.T) {
+	g := NewWithT(t)
+	tf := object(wasReady)
+	applyDecision(tf, &observation{now: noon}, decide.Decision{Action: decide.Reserve, Posture: decide.Working})
+	g.Expect(tf.Status.ActiveRun).To(Equal(&infrav1.ActiveRun{Name: RunName(tf, 1), Sequence: 1}))
+	applyDecision(tf, &observation{now: noon}, decide.Decision{Action: decide.Drop})
+	g.Expect(tf.Status.ActiveRun).To(BeNil())
+	g.Expect(tf.Status.RunSequence).To(Equal(int64(1)), "a sequence is never used twice")
+}
+
+func TestApplyDecision_AnswersARequestThatCanLeadToNoPlan(t *testing.T) {
+	g := NewWithT(t)
+	tf := object()
+	o := &observation{now: noon, facts: decide.Facts{Requested: true}}
+	applyDecision(tf, o, decide.Decision{Posture: decide.Resting})
+	g.Expect(tf.Status.LastHandledReconcileAt).To(BeEmpty(), "a suspended object answers when it is resumed")
+	applyDecision(tf, o, decide.Decision{Posture: decide.Stuck, Ready: decide.Ready{Status: decide.False, Reason: "NotImplemented"}})
+	g.Expect(tf.Status.LastHandledReconcileAt).To(Equal("noon"))
+}
+
+func TestSurplus(t *testing.T) {
+	g := NewWithT(t)
+	run := func(sequence int, phase infrav1.RunPhase, changes bool) infrav1.TerraformRun {
+		r := infrav1.TerraformRun{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(sequence), Labels: map[string]string{infrav1.RunSequenceLabel: fmt.Sprint(sequence)}}}
+		r.Spec.Operation, r.Status.Phase = infrav1.OperationPlan, phase
+		r.Status.Plan = &infrav1.RunPlan{HasChanges: changes}
+		return r
+	}
+	runs := []infrav1.TerraformRun{
+		run(1, infrav1.RunSucceeded, true), run(2, infrav1.RunFailed, false), run(3, infrav1.RunSucceeded, false),
+		run(10, infrav1.RunSucceeded, true), run(4, infrav1.RunSucceeded, false), run(11, infrav1.RunRunning, false), run(9, infrav1.RunSucceeded, true),
+	}
+	names := func(gone []*infrav1.TerraformRun) []string {
+		var n []string
+		for _, r := range gone {
+			n = append(n, r.Name)
+		}
+		return n
+	}
+	g.Expect(names(surplus(runs, "", 2, 1))).To(Equal([]string{"3", "2", "1"}), "the oldest go, each kind by its own limit")
+	g.Expect(names(surplus(runs, "1", 2, 1))).To(Equal([]string{"3", "2"}), "the run with the present plan stays")
+	g.Expect(names(surplus(runs, "", 0, 0))).NotTo(ContainElement("10"), "the newest stays")
+	g.Expect(names(surplus(runs, "", 10, 10))).To(BeEmpty())
+}

@@ -1,0 +1,60 @@
+package controllers
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+const (
+	targetDigits     = 16
+	maxRunNamePrefix = 40
+	runSuffixDigits  = 8
+)
+
+// Target identifies what a plan is made for: the source's revision, the fields of the spec that shape a plan, and
+// whether everything is to be destroyed. Approving, suspending or timing an object does not move it, so that a plan
+// stays good while it is being approved.
+func Target(spec *infrav1.TerraformSpec, revision string, destroy bool) (string, error) {
+	shaping := planShaping(spec)
+	shaping.Destroy = shaping.Destroy || destroy
+	data, err := json.Marshal(shaping)
+	if err != nil {
+		return "", fmt.Errorf("encode the spec for its digest: %w", err)
+	}
+	sum := sha256.Sum256(append([]byte(revision+"\n"), data...))
+	return hex.EncodeToString(sum[:])[:targetDigits], nil
+}
+
+// planShaping is the spec without what no plan depends on.
+func planShaping(spec *infrav1.TerraformSpec) *infrav1.TerraformSpec {
+	s := spec.DeepCopy()
+	s.ApprovePlan, s.Force, s.PlanOnly, s.BreakTheGlass = "", false, false, false
+	s.Interval.Duration, s.RetryInterval, s.MaxRetryInterval, s.RetryStrategy = 0, nil, nil, ""
+	s.Suspend, s.Remediation, s.DependsOn = false, nil, nil
+	s.DestroyResourcesOnDeletion, s.DisableDriftDetection = false, false
+	s.AlwaysCleanupRunnerPod, s.RunnerTerminationGracePeriodSeconds = nil, nil
+	s.HealthChecks, s.Webhooks, s.StoreReadablePlan, s.BranchPlanner, s.Enterprise = nil, nil, "", nil, nil
+	s.TfState, s.Timeouts, s.Parallelism = nil, nil, 0
+	return s
+}
+
+// RunName is the name of the run with that sequence: the first 40 characters of the object's name and 8 hex digits of
+// its UID and the sequence. Two controllers that begin the same run therefore make the same object.
+func RunName(tf *infrav1.Terraform, sequence int64) string {
+	prefix := tf.Name
+	if len(prefix) > maxRunNamePrefix {
+		prefix = strings.TrimRight(prefix[:maxRunNamePrefix], "-.")
+	}
+	return prefix + "-" + runSuffix(tf, sequence)
+}
+
+func runSuffix(tf *infrav1.Terraform, sequence int64) string {
+	sum := sha256.Sum256([]byte(string(tf.UID) + "/" + strconv.FormatInt(sequence, 10)))
+	return hex.EncodeToString(sum[:])[:runSuffixDigits]
+}

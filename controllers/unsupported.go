@@ -1,0 +1,106 @@
+package controllers
+
+import (
+	"fmt"
+	"strings"
+
+	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/plan"
+)
+
+// field of the spec that is accepted, and says whether it is set to something that this version does not act on.
+type field struct {
+	path string
+	set  func(*infrav1.TerraformSpec) bool
+}
+
+// stallingFields must not be ignored: without them something else than what was asked for would be planned or applied.
+var stallingFields = []field{
+	{"spec.dependsOn", func(s *infrav1.TerraformSpec) bool { return len(s.DependsOn) > 0 }},
+	{"spec.backendConfigsFrom", func(s *infrav1.TerraformSpec) bool { return len(s.BackendConfigsFrom) > 0 }},
+	{"spec.cloud", func(s *infrav1.TerraformSpec) bool { return s.Cloud != nil }},
+	{"spec.backendConfig.disable", func(s *infrav1.TerraformSpec) bool { return s.BackendConfig != nil && s.BackendConfig.Disable }},
+	{"spec.values", func(s *infrav1.TerraformSpec) bool { return s.Values != nil }},
+	{"spec.readInputsFromSecrets", func(s *infrav1.TerraformSpec) bool { return len(s.ReadInputsFromSecrets) > 0 }},
+	{"spec.tfVarsFiles", func(s *infrav1.TerraformSpec) bool { return len(s.TfVarsFiles) > 0 }},
+	{"spec.fileMappings", func(s *infrav1.TerraformSpec) bool { return len(s.FileMappings) > 0 }},
+	{"spec.cliConfigSecretRef", func(s *infrav1.TerraformSpec) bool { return s.CliConfigSecretRef != nil }},
+	{"spec.healthChecks", func(s *infrav1.TerraformSpec) bool { return len(s.HealthChecks) > 0 }},
+	{"spec.webhooks", func(s *infrav1.TerraformSpec) bool { return len(s.Webhooks) > 0 }},
+	{"spec.targets", func(s *infrav1.TerraformSpec) bool { return len(s.Targets) > 0 }},
+	{"spec.destroy", func(s *infrav1.TerraformSpec) bool { return s.Destroy }},
+	{"spec.force", func(s *infrav1.TerraformSpec) bool { return s.Force }},
+	{"spec.breakTheGlass", func(s *infrav1.TerraformSpec) bool { return s.BreakTheGlass }},
+	{"spec.tfstate", func(s *infrav1.TerraformSpec) bool { return s.TfState != nil && !defaultTfState(s.TfState) }},
+	{"spec.planServiceAccountName", func(s *infrav1.TerraformSpec) bool {
+		return s.PlanServiceAccountName != "" && s.PlanServiceAccountName != s.GetServiceAccountName()
+	}},
+	{"spec.approvePlan (disable, safe, replan)", func(s *infrav1.TerraformSpec) bool {
+		switch plan.ParseApprove(s.ApprovePlan).Mode {
+		case plan.ApproveDisable, plan.ApproveSafe, plan.ApproveReplan:
+			return true
+		case plan.ApproveManual, plan.ApproveAuto, plan.ApproveToken, plan.ApproveInvalid:
+			return false
+		}
+		return false
+	}},
+}
+
+// ignoredFields change how, not what: an event says that they are not acted on yet.
+var ignoredFields = []field{
+	{"spec.retryStrategy", func(s *infrav1.TerraformSpec) bool { return s.RetryStrategy == infrav1.ExponentialBackoff }},
+	{"spec.maxRetryInterval", func(s *infrav1.TerraformSpec) bool { return s.MaxRetryInterval != nil }},
+	{"spec.remediation", func(s *infrav1.TerraformSpec) bool { return s.Remediation != nil }},
+	{"spec.alwaysCleanupRunnerPod", func(s *infrav1.TerraformSpec) bool {
+		return s.AlwaysCleanupRunnerPod != nil && !*s.AlwaysCleanupRunnerPod
+	}},
+	{"spec.refreshBeforeApply", func(s *infrav1.TerraformSpec) bool { return s.RefreshBeforeApply }},
+	{"spec.enableInventory", func(s *infrav1.TerraformSpec) bool { return s.EnableInventory }},
+	{"spec.storeReadablePlan", func(s *infrav1.TerraformSpec) bool { return s.StoreReadablePlan != "" && s.StoreReadablePlan != "none" }},
+	{"spec.plan.lock", func(s *infrav1.TerraformSpec) bool { return s.Plan != nil && s.Plan.Lock != nil && !*s.Plan.Lock }},
+	{"spec.parallelism", func(s *infrav1.TerraformSpec) bool { return s.Parallelism > 0 }},
+	{"spec.branchPlanner", func(s *infrav1.TerraformSpec) bool { return s.BranchPlanner != nil }},
+	{"spec.enterprise", func(s *infrav1.TerraformSpec) bool { return s.Enterprise != nil }},
+}
+
+func defaultTfState(t *infrav1.TfStateSpec) bool {
+	noUnlock := t.ForceUnlock == "" || t.ForceUnlock == "no"
+	return noUnlock && t.LockIdentifier == "" && (t.LockTimeout == nil || t.LockTimeout.Duration == 0)
+}
+
+func setFields(spec *infrav1.TerraformSpec, fields []field) []string {
+	var paths []string
+	for _, f := range fields {
+		if f.set(spec) {
+			paths = append(paths, f.path)
+		}
+	}
+	return paths
+}
+
+// unsupportedMessage names the fields that stall the object; "" when there are none.
+func unsupportedMessage(spec *infrav1.TerraformSpec) string {
+	paths := setFields(spec, stallingFields)
+	if len(paths) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("not implemented in this version: %s. Nothing is planned or applied: remove what is named here", strings.Join(paths, ", "))
+}
+
+// ignoredMessage names the fields that are ignored; "" when there are none.
+func ignoredMessage(spec *infrav1.TerraformSpec) string {
+	paths := setFields(spec, ignoredFields)
+	if len(paths) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("not implemented in this version, and ignored: %s", strings.Join(paths, ", "))
+}
+
+// invalidApproveMessage says what is wrong with spec.approvePlan; "" when nothing is.
+func invalidApproveMessage(spec *infrav1.TerraformSpec) string {
+	if plan.ParseApprove(spec.ApprovePlan).Mode != plan.ApproveInvalid {
+		return ""
+	}
+	return fmt.Sprintf("spec.approvePlan: %q is neither \"\", manual, auto, disable, safe, replan nor an id that begins with plan-; "+
+		"copy an id from status.plan.pending", spec.ApprovePlan)
+}

@@ -1,0 +1,80 @@
+package controllers
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
+	set := map[string]func(*infrav1.TerraformSpec){
+		"spec.dependsOn":             func(s *infrav1.TerraformSpec) { s.DependsOn = []infrav1.DependencyReference{{Name: "x"}} },
+		"spec.backendConfigsFrom":    func(s *infrav1.TerraformSpec) { s.BackendConfigsFrom = []infrav1.BackendConfigsReference{{}} },
+		"spec.cloud":                 func(s *infrav1.TerraformSpec) { s.Cloud = &infrav1.CloudSpec{} },
+		"spec.backendConfig.disable": func(s *infrav1.TerraformSpec) { s.BackendConfig = &infrav1.BackendConfigSpec{Disable: true} },
+		"spec.values":                func(s *infrav1.TerraformSpec) { s.Values = &apiextensionsv1.JSON{Raw: []byte("{}")} },
+		"spec.readInputsFromSecrets": func(s *infrav1.TerraformSpec) { s.ReadInputsFromSecrets = []infrav1.ReadInputsFromSecretSpec{{}} },
+		"spec.tfVarsFiles":           func(s *infrav1.TerraformSpec) { s.TfVarsFiles = []string{"x"} },
+		"spec.fileMappings":          func(s *infrav1.TerraformSpec) { s.FileMappings = []infrav1.FileMapping{{}} },
+		"spec.cliConfigSecretRef":    func(s *infrav1.TerraformSpec) { s.CliConfigSecretRef = &corev1.SecretReference{} },
+		"spec.healthChecks":          func(s *infrav1.TerraformSpec) { s.HealthChecks = []infrav1.HealthCheck{{}} },
+		"spec.webhooks":              func(s *infrav1.TerraformSpec) { s.Webhooks = []infrav1.Webhook{{}} },
+		"spec.targets":               func(s *infrav1.TerraformSpec) { s.Targets = []string{"x"} },
+		"spec.destroy":               func(s *infrav1.TerraformSpec) { s.Destroy = true },
+		"spec.force":                 func(s *infrav1.TerraformSpec) { s.Force = true },
+		"spec.breakTheGlass":         func(s *infrav1.TerraformSpec) { s.BreakTheGlass = true },
+		"spec.tfstate":               func(s *infrav1.TerraformSpec) { s.TfState = &infrav1.TfStateSpec{ForceUnlock: "auto"} },
+		"spec.planServiceAccountName": func(s *infrav1.TerraformSpec) {
+			s.PlanServiceAccountName = "planner"
+		},
+		"spec.approvePlan (disable, safe, replan)": func(s *infrav1.TerraformSpec) { s.ApprovePlan = "safe" },
+
+		"spec.retryStrategy":          func(s *infrav1.TerraformSpec) { s.RetryStrategy = infrav1.ExponentialBackoff },
+		"spec.maxRetryInterval":       func(s *infrav1.TerraformSpec) { s.MaxRetryInterval = &metav1.Duration{Duration: time.Hour} },
+		"spec.remediation":            func(s *infrav1.TerraformSpec) { s.Remediation = &infrav1.Remediation{} },
+		"spec.alwaysCleanupRunnerPod": func(s *infrav1.TerraformSpec) { s.AlwaysCleanupRunnerPod = ptr.To(false) },
+		"spec.refreshBeforeApply":     func(s *infrav1.TerraformSpec) { s.RefreshBeforeApply = true },
+		"spec.enableInventory":        func(s *infrav1.TerraformSpec) { s.EnableInventory = true },
+		"spec.storeReadablePlan":      func(s *infrav1.TerraformSpec) { s.StoreReadablePlan = "human" },
+		"spec.plan.lock":              func(s *infrav1.TerraformSpec) { s.Plan = &infrav1.PlanSpec{Lock: ptr.To(false)} },
+		"spec.parallelism":            func(s *infrav1.TerraformSpec) { s.Parallelism = 3 },
+		"spec.branchPlanner":          func(s *infrav1.TerraformSpec) { s.BranchPlanner = &infrav1.BranchPlanner{} },
+		"spec.enterprise":             func(s *infrav1.TerraformSpec) { s.Enterprise = &apiextensionsv1.JSON{Raw: []byte("{}")} },
+	}
+	defaults := infrav1.TerraformSpec{
+		TfState: &infrav1.TfStateSpec{ForceUnlock: "no", LockTimeout: &metav1.Duration{}}, StoreReadablePlan: "none",
+		PlanServiceAccountName: "tf-runner", RetryStrategy: infrav1.StaticInterval, AlwaysCleanupRunnerPod: ptr.To(true),
+	}
+	check := func(fields []field, message func(*infrav1.TerraformSpec) string) {
+		for _, f := range fields {
+			t.Run(f.path, func(t *testing.T) {
+				g := NewWithT(t)
+				g.Expect(set).To(HaveKey(f.path))
+				spec := defaults.DeepCopy()
+				g.Expect(message(spec)).To(BeEmpty(), "defaults are no wish")
+				set[f.path](spec)
+				g.Expect(message(spec)).To(ContainSubstring(f.path))
+			})
+		}
+	}
+	check(stallingFields, unsupportedMessage)
+	check(ignoredFields, ignoredMessage)
+	NewWithT(t).Expect(set).To(HaveLen(len(stallingFields) + len(ignoredFields)))
+}
+
+func TestInvalidApproveMessage(t *testing.T) {
+	g := NewWithT(t)
+	for _, word := range []string{"", "manual", "auto", "disable", "safe", "replan", "plan-main-b8e362c206"} {
+		g.Expect(invalidApproveMessage(&infrav1.TerraformSpec{ApprovePlan: word})).To(BeEmpty(), word)
+	}
+	for _, word := range []string{"yes", "Auto", "plan", "true", "автомат"} {
+		g.Expect(invalidApproveMessage(&infrav1.TerraformSpec{ApprovePlan: word})).To(ContainSubstring("spec.approvePlan: \""+word), word)
+	}
+}

@@ -1,0 +1,169 @@
+// Package decide says what is to be done next for a Terraform object. Next is a pure function of Facts: no cluster,
+// no clock, no I/O. The whole lifecycle is the ordered list in rules.go.
+//
+//	Terraform, TerraformRun, Pod, source ──Settle──> Facts ──Next──> Decision
+//
+// Settle folds what a finished run reports into the status, so that no rule has to know about it.
+package decide
+
+import "time"
+
+// Facts is everything that a decision depends on, gathered by the caller. Times are given as what is left of them.
+type Facts struct {
+	// Finalizer is on the object.
+	Finalizer bool
+	// Deleting: the object has a deletion timestamp.
+	Deleting bool
+	// Suspended is spec.suspend.
+	Suspended bool
+	// Unsupported names the fields that this version does not act on and must not ignore; "" when there are none.
+	Unsupported string
+	// InvalidApprove says what is wrong with spec.approvePlan; "" when nothing is.
+	InvalidApprove string
+	// Auto: every plan is applied.
+	Auto bool
+	// PlanOnly: no plan is applied.
+	PlanOnly bool
+	// DestroyOnDeletion is spec.destroyResourcesOnDeletion.
+	DestroyOnDeletion bool
+	// MayHaveResources: an apply has been started once, or the state has resources.
+	MayHaveResources bool
+	// Requested: somebody asked for a plan, and none has been made since.
+	Requested bool
+
+	// Source of the module.
+	Source Source
+	// Target identifies what a plan made now would be made for; "" without an artifact.
+	Target string
+	// Planned is the target of the last successful plan.
+	Planned string
+	// Applied is the target that the infrastructure was last made or found equal to.
+	Applied string
+
+	// Run that is active.
+	Run Run
+	// Pod of the runner.
+	Pod Pod
+	// Last is the newest finished run.
+	Last Last
+	// Plan that is stored and has not been applied.
+	Plan Plan
+
+	// PlanIn is the time to the next plan by interval; due when it is not positive.
+	PlanIn time.Duration
+	// RetryIn is the time to the next try after a failure; due when it is not positive.
+	RetryIn time.Duration
+	// WasApplied: an apply has succeeded before.
+	WasApplied bool
+	// Troubled: the condition Ready speaks of a runner pod that could not do its work.
+	Troubled bool
+	// Ready: the condition Ready is True now, for this target.
+	Ready bool
+}
+
+// SourceState is what is known of a source.
+type SourceState int
+
+const (
+	// SourceReady has an artifact.
+	SourceReady SourceState = iota
+	// SourceMissing does not exist.
+	SourceMissing
+	// SourceDenied is in a namespace that may not be used.
+	SourceDenied
+	// SourceNoArtifact exists, but has nothing to offer yet.
+	SourceNoArtifact
+)
+
+// Source of the module.
+type Source struct {
+	State SourceState
+	// Message says what is wrong, naming the source.
+	Message string
+	// Revision of the artifact.
+	Revision string
+}
+
+// Operation of a run.
+type Operation int
+
+const (
+	// OpPlan makes and stores a plan.
+	OpPlan Operation = iota
+	// OpApply applies the stored plan.
+	OpApply
+)
+
+// RunState is how far the active run is. A finished run is not active: Settle has accounted for it.
+type RunState int
+
+const (
+	// RunNone: no run is active.
+	RunNone RunState = iota
+	// RunReserved: the status names a run that does not exist yet.
+	RunReserved
+	// RunOrdered: the run exists, no runner has claimed it.
+	RunOrdered
+	// RunClaimed: a runner works on it.
+	RunClaimed
+)
+
+// Run that is active.
+type Run struct {
+	State     RunState
+	Operation Operation
+	Target    string
+	// Cancelled: it has been asked to stop.
+	Cancelled bool
+}
+
+// PodState is what is known of the runner's process.
+type PodState int
+
+const (
+	// PodNone: there is no pod.
+	PodNone PodState = iota
+	// PodPending: the process has not been started.
+	PodPending
+	// PodRunning: the process works, or nobody has said otherwise.
+	PodRunning
+	// PodEnded: the process has provably ended, or provably never began and never will.
+	PodEnded
+)
+
+// Pod of the runner.
+type Pod struct {
+	State PodState
+	// OfRun: it was made for the active run.
+	OfRun bool
+	// Stuck says why a pending pod does not start; "" when nothing is known to be wrong.
+	Stuck string
+}
+
+// Last is the newest finished run.
+type Last struct {
+	// Failed or cancelled.
+	Failed bool
+	// Reason and Message of the failure.
+	Reason, Message string
+	// Operation of the run.
+	Operation Operation
+	// Target of the run.
+	Target string
+	// OutputsWritten: the outputs Secret holds what the run has read.
+	OutputsWritten bool
+}
+
+// Plan that is stored and has not been applied. The zero value: there is none.
+type Plan struct {
+	// ID of the plan.
+	ID string
+	// Target that it was made for.
+	Target string
+	// Drift: at its target everything had been applied before.
+	Drift bool
+	// Approved: a person has approved this plan.
+	Approved bool
+	// Summary of the plan, like "+3 ~1 -0".
+	Summary string
+}

@@ -1,0 +1,337 @@
+package decide
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+// settled is an object that has been applied and rests: each case changes what it is about.
+func settled(change ...func(*Facts)) Facts {
+	f := Facts{
+		Finalizer: true, Source: Source{Revision: "main@sha1:aaaa"}, Target: "here", Planned: "here", Applied: "here",
+		Last:   Last{Operation: OpApply, Target: "here"},
+		PlanIn: 10 * time.Minute, Ready: true, WasApplied: true, MayHaveResources: true,
+	}
+	for _, c := range change {
+		c(&f)
+	}
+	return f
+}
+
+func pending(f *Facts) {
+	f.Plan = Plan{ID: "plan-main-aaaa-1", Target: f.Target, Summary: "+1 ~0 -0"}
+	f.Applied, f.Last, f.Ready = "before", Last{Target: f.Target}, false
+}
+
+func approved(f *Facts) { pending(f); f.Plan.Approved = true }
+
+func deleting(f *Facts) { f.Deleting, f.Target = true, "destroyed" }
+
+func failedPlan(f *Facts) {
+	f.Last = Last{Failed: true, Target: f.Target, Reason: v1alpha2.ReasonTFExecPlanFailed, Message: "main.tf:3: no such thing"}
+	f.Planned, f.Ready, f.RetryIn = "before", false, 20*time.Second
+}
+
+func claimed(op Operation, target string) func(*Facts) {
+	return func(f *Facts) {
+		f.Run = Run{State: RunClaimed, Operation: op, Target: target}
+		f.Pod = Pod{State: PodRunning, OfRun: true}
+	}
+}
+
+func ordered(op Operation, target string) func(*Facts) {
+	return func(f *Facts) {
+		f.Run = Run{State: RunOrdered, Operation: op, Target: target}
+		f.Pod = Pod{State: PodPending, OfRun: true}
+	}
+}
+
+func TestNext(t *testing.T) {
+	cases := map[string]struct {
+		reason  string
+		facts   Facts
+		action  Action
+		order   Order
+		ready   Ready
+		posture Posture
+		requeue time.Duration
+	}{
+		"new object": {
+			reason: "the finalizer is on the object before anything is made that it guards",
+			facts:  settled(func(f *Facts) { f.Finalizer = false }), action: AddFinalizer,
+		},
+		"let go": {
+			reason: "somebody else's finalizer is none of our business",
+			facts:  settled(deleting, func(f *Facts) { f.Finalizer = false }), posture: Resting,
+		},
+		"first plan": {
+			reason: "an object that was never planned is planned, and says that it does not know yet",
+			facts:  settled(func(f *Facts) { f.Planned, f.Applied, f.Last, f.Ready = "", "", Last{}, false }),
+			action: Reserve, order: Order{OpPlan, false, ReasonFirstPlan}, posture: Working,
+			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
+		},
+		"reservation seen": {
+			reason: "the second pass creates what the first has reserved, if it would reserve the same",
+			facts: settled(func(f *Facts) {
+				f.Planned, f.Applied, f.Last, f.Ready = "", "", Last{}, false
+				f.Run.State = RunReserved
+			}),
+			action: Start, order: Order{OpPlan, false, ReasonFirstPlan}, posture: Working,
+			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
+		},
+		"reservation overtaken": {
+			reason: "what is not wanted any more is not begun",
+			facts:  settled(func(f *Facts) { f.Suspended, f.PlanIn = true, 0; f.Run.State = RunReserved }), action: Drop,
+		},
+		"new revision": {
+			reason: "a moved target is planned anew",
+			facts:  settled(func(f *Facts) { f.Target = "there" }),
+			action: Reserve, order: Order{OpPlan, false, ReasonTargetChanged}, posture: Working,
+			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
+		},
+		"interval": {
+			reason: "a look at the world changes no answer before it has one",
+			facts:  settled(func(f *Facts) { f.PlanIn = 0 }),
+			action: Reserve, order: Order{OpPlan, false, ReasonInterval}, posture: Working,
+		},
+		"request": {
+			reason: "a person who asks is answered at once",
+			facts:  settled(func(f *Facts) { f.Requested = true }),
+			action: Reserve, order: Order{OpPlan, false, ReasonRequested}, posture: Working,
+		},
+		"in sync": {
+			reason: "Ready keeps saying how it came to be so",
+			facts:  settled(), posture: Resting, requeue: 10 * time.Minute,
+		},
+		"applied": {
+			reason:  "after an apply Ready says so",
+			facts:   settled(func(f *Facts) { f.Ready = false }),
+			posture: Resting, requeue: 10 * time.Minute, ready: Ready{True, v1alpha2.ReasonAppliedSucceed, "Applied successfully: main@sha1:aaaa"},
+		},
+		"applied with outputs": {
+			reason:  "written outputs are the last thing that happened",
+			facts:   settled(func(f *Facts) { f.Ready, f.Last.OutputsWritten = false, true }),
+			posture: Resting, requeue: 10 * time.Minute, ready: Ready{True, v1alpha2.ReasonOutputsWritten, "Outputs written: main@sha1:aaaa"},
+		},
+		"no drift any more": {
+			reason:  "drift that went away by itself leaves a Ready of its own",
+			facts:   settled(func(f *Facts) { f.Ready, f.Last.Operation = false, OpPlan }),
+			posture: Resting, requeue: 10 * time.Minute, ready: Ready{True, v1alpha2.ReasonNoDrift, "No drift: main@sha1:aaaa"},
+		},
+		"nothing to do at first": {
+			reason:  "a first plan without changes is no lack of drift",
+			facts:   settled(func(f *Facts) { f.Ready, f.WasApplied, f.Last.Operation = false, false, OpPlan }),
+			posture: Resting, requeue: 10 * time.Minute, ready: Ready{True, v1alpha2.ReasonPlannedNoChanges, "Plan no changes: main@sha1:aaaa"},
+		},
+		"plan waits": {
+			reason: "without approval a plan waits, and the object rests",
+			facts:  settled(pending), posture: Resting, requeue: 10 * time.Minute,
+			ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges, `Plan generated (+1 ~0 -0): set approvePlan: "plan-main-aaaa-1" to approve this plan.`},
+		},
+		"plan approved": {
+			reason: "an approved plan is applied",
+			facts:  settled(approved), action: Reserve, order: Order{OpApply, false, ReasonApproved}, posture: Working,
+		},
+		"auto": {
+			reason: "under auto every plan is applied",
+			facts:  settled(pending, func(f *Facts) { f.Auto = true }), action: Reserve, order: Order{OpApply, false, ReasonAutoApproved}, posture: Working,
+		},
+		"plan only": {
+			reason: "under plan only not even an approved plan is applied",
+			facts:  settled(approved, func(f *Facts) { f.PlanOnly, f.Auto = true, true }), posture: Resting, requeue: 10 * time.Minute,
+			ready: Ready{True, v1alpha2.ReasonPlannedWithChanges, "Plan generated (+1 ~0 -0): This object is in the plan only mode."},
+		},
+		"approved plan of another target": {
+			reason: "an approval is of what was shown, not of what has come since",
+			facts:  settled(approved, func(f *Facts) { f.Target = "there" }),
+			action: Reserve, order: Order{OpPlan, false, ReasonTargetChanged}, posture: Working,
+			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
+		},
+		"drift waits": {
+			reason: "drift makes the object not ready until somebody agrees to correct it",
+			facts:  settled(pending, func(f *Facts) { f.Plan.Drift = true }), posture: Resting, requeue: 10 * time.Minute,
+			ready: Ready{False, v1alpha2.ReasonDriftDetected, `Drift detected (+1 ~0 -0): set approvePlan: "plan-main-aaaa-1" to correct it.`},
+		},
+		"failed": {
+			reason: "a failure waits for its retry",
+			facts:  settled(failedPlan), posture: Retrying, requeue: 20 * time.Second,
+			ready: Ready{False, v1alpha2.ReasonTFExecPlanFailed, "main.tf:3: no such thing"},
+		},
+		"retry": {
+			reason: "a retry leaves Ready as the failure made it",
+			facts:  settled(failedPlan, func(f *Facts) { f.RetryIn = 0 }), action: Reserve, order: Order{OpPlan, false, ReasonRetry}, posture: Working,
+		},
+		"fixed": {
+			reason: "a new commit does not wait for the retry of the old one",
+			facts:  settled(failedPlan, func(f *Facts) { f.Target = "there" }),
+			action: Reserve, order: Order{OpPlan, false, ReasonTargetChanged}, posture: Working,
+			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
+		},
+		"failed apply": {
+			reason: "what a failed apply has left is planned anew before anything else is applied",
+			facts: settled(func(f *Facts) {
+				f.Last, f.Ready, f.Auto = Last{Failed: true, Operation: OpApply, Target: "here", Reason: "x"}, false, true
+			}),
+			action: Reserve, order: Order{OpPlan, false, ReasonRetry}, posture: Working,
+		},
+		"suspended": {
+			reason: "a suspended object rests, whatever is due",
+			facts:  settled(approved, func(f *Facts) { f.Suspended, f.Target = true, "there" }), posture: Resting,
+		},
+		"suspended while a runner works": {
+			reason: "what has begun ends by itself",
+			facts:  settled(claimed(OpApply, "here"), func(f *Facts) { f.Suspended = true }), posture: Working,
+		},
+		"suspended before a runner began": {
+			reason: "what has not begun does not begin",
+			facts:  settled(ordered(OpApply, "here"), func(f *Facts) { f.Suspended = true }), action: AbandonRun,
+		},
+		"field not implemented": {
+			reason: "what we can't do as asked we do not do at all",
+			facts:  settled(func(f *Facts) { f.Unsupported, f.Requested = "spec.cloud", true }), posture: Stuck,
+			ready: Ready{False, v1alpha2.ReasonNotImplemented, "spec.cloud"},
+		},
+		"invalid approvePlan": {
+			reason: "a word that we do not know is nothing to guess at",
+			facts:  settled(approved, func(f *Facts) { f.InvalidApprove = "what?" }), posture: Stuck,
+			ready: Ready{False, v1alpha2.ReasonInvalidApprovePlan, "what?"},
+		},
+		"source missing": {
+			reason: "without a source there is nothing to plan",
+			facts:  settled(func(f *Facts) { f.Target, f.Source = "", Source{State: SourceMissing, Message: "no such thing"} }), posture: Stuck,
+			ready: Ready{False, v1alpha2.ReasonArtifactFailed, "no such thing"},
+		},
+		"source denied": {
+			reason: "another namespace's source is not looked at",
+			facts:  settled(func(f *Facts) { f.Target, f.Source = "", Source{State: SourceDenied, Message: "no"} }), posture: Stuck,
+			ready: Ready{False, v1alpha2.ReasonAccessDenied, "no"},
+		},
+		"source without artifact": {
+			reason: "a source that is not ready yet wakes us when it is",
+			facts:  settled(func(f *Facts) { f.Target, f.Source = "", Source{State: SourceNoArtifact, Message: "cloning"} }), posture: Retrying,
+			ready: Ready{False, v1alpha2.ReasonArtifactFailed, "cloning"},
+		},
+		"run active": {
+			reason: "a run at work is not disturbed",
+			facts:  settled(claimed(OpPlan, "here")), posture: Working,
+		},
+		"plan overtaken by a revision": {
+			reason: "a plan for an old target is of no use",
+			facts:  settled(claimed(OpPlan, "before")), action: CancelRun,
+		},
+		"apply overtaken by a revision": {
+			reason: "what was approved and has begun is left to end",
+			facts:  settled(claimed(OpApply, "before")), posture: Working,
+		},
+		"apply overtaken before a runner began": {
+			reason: "nothing has been touched yet",
+			facts:  settled(ordered(OpApply, "before")), action: AbandonRun,
+		},
+		"cancelled once": {
+			reason: "an engine is interrupted once: a second interrupt loses state",
+			facts:  settled(claimed(OpPlan, "before"), func(f *Facts) { f.Run.Cancelled = true }), posture: Working,
+		},
+		"run without pod": {
+			reason: "a controller that died between run and pod goes on with the pod",
+			facts:  settled(ordered(OpPlan, "here"), func(f *Facts) { f.Pod = Pod{} }), action: StartPod, posture: Working,
+		},
+		"pod of another run": {
+			reason: "one pod at a time",
+			facts:  settled(ordered(OpPlan, "here"), func(f *Facts) { f.Pod = Pod{State: PodRunning} }), action: DeletePod,
+		},
+		"pod does not start": {
+			reason: "what a person has to mend is said, and tried on",
+			facts:  settled(ordered(OpPlan, "here"), func(f *Facts) { f.Pod.Stuck = "no such image" }), posture: Retrying,
+			ready: Ready{False, v1alpha2.ReasonRunnerPending, "no such image"},
+		},
+		"pod starts at last": {
+			reason: "trouble with a pod that works is over",
+			facts:  settled(claimed(OpPlan, "here"), func(f *Facts) { f.Troubled = true }), posture: Working,
+			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
+		},
+		"runner dead": {
+			reason: "the kubelet's word that the process has ended ends the run",
+			facts:  settled(claimed(OpApply, "here"), func(f *Facts) { f.Pod.State = PodEnded }), action: MarkLost,
+		},
+		"runner gone": {
+			reason: "a missing pod is no proof that its process has ended",
+			facts:  settled(claimed(OpApply, "here"), func(f *Facts) { f.Pod = Pod{} }), posture: Retrying,
+			ready: Ready{False, v1alpha2.ReasonRunnerUnreachable, unreachable(Facts{}).Ready.Message},
+		},
+		"pod left": {
+			reason: "a pod goes when its run is accounted for, before anything else begins",
+			facts:  settled(approved, func(f *Facts) { f.Pod = Pod{State: PodEnded} }), action: DeletePod,
+		},
+		"deleted, resources kept": {
+			reason: "without a destroy the object just goes",
+			facts:  settled(deleting), action: RemoveFinalizer,
+		},
+		"deleted, nothing ever made": {
+			reason: "no pod is needed to destroy nothing",
+			facts:  settled(deleting, func(f *Facts) { f.DestroyOnDeletion, f.MayHaveResources = true, false }), action: RemoveFinalizer,
+		},
+		"deleted, nothing ever made, source gone": {
+			reason: "nor a source",
+			facts: settled(deleting, func(f *Facts) {
+				f.DestroyOnDeletion, f.MayHaveResources, f.Target, f.Source = true, false, "", Source{State: SourceMissing}
+			}), action: RemoveFinalizer,
+		},
+		"deleted with destroy": {
+			reason: "the destroy is planned first",
+			facts:  settled(deleting, func(f *Facts) { f.DestroyOnDeletion = true }),
+			action: Reserve, order: Order{OpPlan, true, ReasonDeletion}, posture: Working,
+			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
+		},
+		"destroy planned": {
+			reason: "the deletion is the approval, under manual as well",
+			facts: settled(deleting, pending, func(f *Facts) {
+				f.DestroyOnDeletion, f.Planned = true, "destroyed"
+			}), action: Reserve, order: Order{OpApply, true, ReasonDeletion}, posture: Working,
+		},
+		"destroyed": {
+			reason: "what is destroyed may go",
+			facts:  settled(deleting, func(f *Facts) { f.DestroyOnDeletion, f.Applied = true, "destroyed" }), action: RemoveFinalizer,
+		},
+		"deleted while suspended": {
+			reason: "a suspended object destroys nothing, and leaks nothing",
+			facts:  settled(deleting, func(f *Facts) { f.DestroyOnDeletion, f.Suspended = true, true }), posture: Stuck,
+			ready: holdDeletion(Facts{}).Ready,
+		},
+		"deleted while applying": {
+			reason: "an apply ends before anything is destroyed or let go",
+			facts:  settled(deleting, claimed(OpApply, "here")), posture: Working,
+		},
+		"deleted while planning": {
+			reason: "a plan is not waited for",
+			facts:  settled(deleting, claimed(OpPlan, "here")), action: CancelRun,
+		},
+		"deleted with destroy, source gone": {
+			reason: "the finalizer stays as long as resources would be leaked",
+			facts: settled(deleting, func(f *Facts) {
+				f.DestroyOnDeletion, f.Target, f.Source = true, "", Source{State: SourceMissing, Message: "gone"}
+			}), posture: Stuck, ready: Ready{False, v1alpha2.ReasonArtifactFailed, "gone"},
+		},
+	}
+	decided := map[string]bool{}
+	for name, tc := range cases {
+		decided[Next(tc.facts).Rule] = true
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			d := Next(tc.facts)
+			g.Expect(d.Action).To(Equal(tc.action), tc.reason)
+			g.Expect(d.Order).To(Equal(tc.order), tc.reason)
+			g.Expect(d.Ready).To(Equal(tc.ready), tc.reason)
+			g.Expect(d.Posture).To(Equal(tc.posture), tc.reason)
+			g.Expect(d.RequeueAfter).To(Equal(tc.requeue), tc.reason)
+		})
+	}
+	for _, r := range rules {
+		if !decided[r.name] {
+			t.Errorf("no case is decided by the rule %q: it is dead, or untested", r.name)
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package decide
+
+// rule looks at the facts and decides, or leaves it to the next one.
+type rule struct {
+	name string
+	when func(Facts) bool
+	then func(Facts) Decision
+}
+
+// rules are asked in this order; the first that applies decides. The last always does.
+var rules = []rule{
+	// The object's own beginning and end.
+	{"the object is gone", isGone, rest},
+	{"the finalizer comes first", lacksFinalizer, does(AddFinalizer)},
+
+	// A run is active: nothing else begins.
+	{"a runner ended without a word", runnerEnded, does(MarkLost)},
+	{"nobody knows what the runner does", runnerVanished, unreachable},
+	{"another pod is in the way", foreignPod, does(DeletePod)},
+	{"the run is no longer wanted and nobody works on it", unwantedUnclaimed, does(AbandonRun)},
+	{"the plan is no longer wanted", unwantedPlan, does(CancelRun)},
+	{"the run has no pod yet", runWithoutPod, starts(StartPod)},
+	{"the pod does not start", podStuck, waitForPod},
+	{"the run is at work", runActive, watchRun},
+
+	// No run is active.
+	{"the pod has done its work", podLeft, does(DeletePod)},
+
+	// Deletion.
+	{"nothing is to be destroyed", nothingToDestroy, does(RemoveFinalizer)},
+	{"a suspended object destroys nothing", suspendedDeletion, holdDeletion},
+
+	// Rest, for as long as something has to be done by a person.
+	{"suspended", suspended, rest},
+	{"a field is not implemented", unsupported, stallUnsupported},
+	{"approvePlan is invalid", invalidApprove, stallInvalidApprove},
+	{"the source may not be used", sourceDenied, stallDenied},
+	{"the source is missing", sourceMissing, stallMissing},
+	{"the source has no artifact", sourceEmpty, waitForArtifact},
+
+	// Plan and apply.
+	{"the last run failed and the next try is not due", failedNotDue, waitForRetry},
+	{"the plan may be applied", mayApply, reserveApply},
+	{"a plan is due", planDue, reservePlan},
+
+	// Rest, until the interval has passed.
+	{"the plan is all that is wanted", plannedOnly, showPlan},
+	{"drift waits for approval", driftWaits, waitForDriftApproval},
+	{"the plan waits for approval", planWaits, waitForApproval},
+	{"everything is as it should be", always, inSync},
+}
+
+// Next decides.
+//
+// A run is begun in two passes: the first reserves its name (Reserve), the second, which sees the reservation, asks the
+// rules once more and creates the run (Start) or takes the reservation back (Drop).
+func Next(f Facts) Decision {
+	if f.Run.State == RunReserved && f.Finalizer {
+		f.Run = Run{}
+		d := decide(f)
+		if d.Action == Reserve {
+			d.Action = Start
+			return d
+		}
+		return Decision{Action: Drop, Rule: "the reserved run is no longer wanted"}
+	}
+	return decide(f)
+}
+
+func decide(f Facts) Decision {
+	for _, r := range rules {
+		if r.when(f) {
+			d := r.then(f)
+			d.Rule = r.name
+			return d
+		}
+	}
+	panic("unreachable: the last rule always applies")
+}
+
+func does(a Action) func(Facts) Decision {
+	return func(Facts) Decision { return Decision{Action: a} }
+}
+
+func rest(Facts) Decision { return Decision{Action: Rest, Posture: Resting} }
+
+func always(Facts) bool { return true }

@@ -1,0 +1,176 @@
+package decide
+
+import (
+	"fmt"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+// Reasons of runs: why a run exists.
+const (
+	ReasonFirstPlan     = "FirstPlan"
+	ReasonTargetChanged = "RevisionOrSpecChanged"
+	ReasonRequested     = "Requested"
+	ReasonInterval      = "Interval"
+	ReasonRetry         = "Retry"
+	ReasonDeletion      = "Deletion"
+	ReasonApproved      = "Approved"
+	ReasonAutoApproved  = "AutoApproved"
+)
+
+// nothingToDestroy: the object may go. An applied target of a deleting object is a destroy that is done (Target is
+// then the destroy target).
+func nothingToDestroy(f Facts) bool {
+	if !f.Deleting {
+		return false
+	}
+	destroyed := f.Target != "" && f.Applied == f.Target
+	return !f.DestroyOnDeletion || !f.MayHaveResources || destroyed
+}
+
+func suspendedDeletion(f Facts) bool { return f.Deleting && f.Suspended }
+
+func suspended(f Facts) bool { return f.Suspended }
+
+func unsupported(f Facts) bool { return f.Unsupported != "" }
+
+// invalidApprove does not matter to a deletion, which approves its own plan.
+func invalidApprove(f Facts) bool { return f.InvalidApprove != "" && !f.Deleting }
+
+func sourceDenied(f Facts) bool { return f.Source.State == SourceDenied }
+
+func sourceMissing(f Facts) bool { return f.Source.State == SourceMissing }
+
+func sourceEmpty(f Facts) bool { return f.Source.State == SourceNoArtifact }
+
+// failedNotDue: a failure holds for its target only; a new revision, a new spec or a request is tried at once.
+func failedNotDue(f Facts) bool {
+	return f.Last.Failed && f.Last.Target == f.Target && !f.Requested && f.RetryIn > 0
+}
+
+// mayApply: the stored plan is of the present target, nobody has asked for another one, and it is approved.
+func mayApply(f Facts) bool {
+	if f.Plan.ID == "" || f.Plan.Target != f.Target || f.Requested || f.Last.Failed {
+		return false
+	}
+	return f.Deleting || !f.PlanOnly && (f.Auto || f.Plan.Approved)
+}
+
+func planDue(f Facts) bool {
+	return f.Planned != f.Target || f.Requested || f.Last.Failed || f.PlanIn <= 0
+}
+
+func plannedOnly(f Facts) bool { return f.Plan.ID != "" && f.PlanOnly }
+
+func driftWaits(f Facts) bool { return f.Plan.ID != "" && f.Plan.Drift }
+
+func planWaits(f Facts) bool { return f.Plan.ID != "" }
+
+func holdDeletion(f Facts) Decision {
+	return Decision{Posture: Stuck, Ready: Ready{False, v1alpha2.ReasonSuspended,
+		"deletion waits, because spec.suspend is true and spec.destroyResourcesOnDeletion asks for a destroy: " +
+			"set spec.suspend to false to destroy the resources, or spec.destroyResourcesOnDeletion to false to keep them"}}
+}
+
+func stallUnsupported(f Facts) Decision {
+	return Decision{Posture: Stuck, Ready: Ready{False, v1alpha2.ReasonNotImplemented, f.Unsupported}}
+}
+
+func stallInvalidApprove(f Facts) Decision {
+	return Decision{Posture: Stuck, Ready: Ready{False, v1alpha2.ReasonInvalidApprovePlan, f.InvalidApprove}}
+}
+
+func stallDenied(f Facts) Decision {
+	return Decision{Posture: Stuck, Ready: Ready{False, v1alpha2.ReasonAccessDenied, f.Source.Message}}
+}
+
+func stallMissing(f Facts) Decision {
+	return Decision{Posture: Stuck, Ready: Ready{False, v1alpha2.ReasonArtifactFailed, f.Source.Message}}
+}
+
+// waitForArtifact needs no timer: the source's watch wakes the object.
+func waitForArtifact(f Facts) Decision {
+	return Decision{Posture: Retrying, Progress: "waiting for the source", Ready: Ready{False, v1alpha2.ReasonArtifactFailed, f.Source.Message}}
+}
+
+func waitForRetry(f Facts) Decision {
+	return Decision{
+		Posture:      Retrying,
+		Progress:     "waiting for the next try",
+		Ready:        Ready{False, f.Last.Reason, f.Last.Message},
+		RequeueAfter: f.RetryIn,
+	}
+}
+
+func reserveApply(f Facts) Decision {
+	reason := ReasonAutoApproved
+	switch {
+	case f.Deleting:
+		reason = ReasonDeletion
+	case f.Plan.Approved:
+		reason = ReasonApproved
+	}
+	return Decision{Action: Reserve, Posture: Working, Progress: progress(OpApply), Order: Order{OpApply, f.Deleting, reason}}
+}
+
+// reservePlan leaves Ready alone when only the world is looked at again: Ready changes when an answer changes.
+func reservePlan(f Facts) Decision {
+	d := Decision{Action: Reserve, Posture: Working, Progress: progress(OpPlan), Order: Order{OpPlan, f.Deleting, planReason(f)}}
+	if f.Planned != f.Target && !(f.Last.Failed && f.Last.Target == f.Target) {
+		d.Ready = Ready{Unknown, reasonProgressing, "Terraform Planning"}
+	}
+	return d
+}
+
+// reasonProgressing is Flux's reason (fluxcd/pkg apis/meta) for work that has just begun.
+const reasonProgressing = "Progressing"
+
+func planReason(f Facts) string {
+	switch {
+	case f.Deleting:
+		return ReasonDeletion
+	case f.Requested:
+		return ReasonRequested
+	case f.Last.Failed && f.Last.Target == f.Target:
+		return ReasonRetry
+	case f.Planned == "":
+		return ReasonFirstPlan
+	case f.Planned != f.Target:
+		return ReasonTargetChanged
+	}
+	return ReasonInterval
+}
+
+func showPlan(f Facts) Decision {
+	return Decision{Posture: Resting, RequeueAfter: f.PlanIn, Ready: Ready{True, v1alpha2.ReasonPlannedWithChanges,
+		fmt.Sprintf("Plan generated (%s): This object is in the plan only mode.", f.Plan.Summary)}}
+}
+
+func waitForDriftApproval(f Facts) Decision {
+	return Decision{Posture: Resting, RequeueAfter: f.PlanIn, Ready: Ready{False, v1alpha2.ReasonDriftDetected,
+		fmt.Sprintf("Drift detected (%s): set approvePlan: %q to correct it.", f.Plan.Summary, f.Plan.ID)}}
+}
+
+func waitForApproval(f Facts) Decision {
+	return Decision{Posture: Resting, RequeueAfter: f.PlanIn, Ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges,
+		fmt.Sprintf("Plan generated (%s): set approvePlan: %q to approve this plan.", f.Plan.Summary, f.Plan.ID)}}
+}
+
+// inSync keeps a Ready that is True already: it says how the infrastructure came to be as it is.
+func inSync(f Facts) Decision {
+	d := Decision{Posture: Resting, RequeueAfter: f.PlanIn}
+	if f.Ready {
+		return d
+	}
+	switch {
+	case f.Last.Operation == OpApply && f.Last.OutputsWritten:
+		d.Ready = Ready{True, v1alpha2.ReasonOutputsWritten, "Outputs written: " + f.Source.Revision}
+	case f.Last.Operation == OpApply:
+		d.Ready = Ready{True, v1alpha2.ReasonAppliedSucceed, "Applied successfully: " + f.Source.Revision}
+	case f.WasApplied:
+		d.Ready = Ready{True, v1alpha2.ReasonNoDrift, "No drift: " + f.Source.Revision}
+	default:
+		d.Ready = Ready{True, v1alpha2.ReasonPlannedNoChanges, "Plan no changes: " + f.Source.Revision}
+	}
+	return d
+}

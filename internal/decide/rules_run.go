@@ -1,0 +1,96 @@
+package decide
+
+import (
+	"time"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+func isGone(f Facts) bool { return f.Deleting && !f.Finalizer }
+
+func lacksFinalizer(f Facts) bool { return !f.Finalizer }
+
+func runActive(f Facts) bool { return f.Run.State == RunOrdered || f.Run.State == RunClaimed }
+
+// runnerEnded: the process of the active run's pod has provably ended, and the run does not say how.
+func runnerEnded(f Facts) bool { return runActive(f) && f.Pod.OfRun && f.Pod.State == PodEnded }
+
+// runnerVanished: a runner has claimed the run, and its pod is not to be found. A pod that is missing from the API is
+// no proof that its process has ended.
+func runnerVanished(f Facts) bool {
+	return f.Run.State == RunClaimed && (f.Pod.State == PodNone || !f.Pod.OfRun)
+}
+
+func foreignPod(f Facts) bool {
+	return runActive(f) && f.Pod.State != PodNone && !f.Pod.OfRun
+}
+
+// unwanted: a plan for a target that has moved, or that a deletion has overtaken, is of no use. An apply always ends by
+// itself: what it has begun is what was approved.
+func unwanted(f Facts) bool {
+	return runActive(f) && !f.Run.Cancelled && f.Run.Operation == OpPlan && f.Target != "" && f.Run.Target != f.Target
+}
+
+// unwantedUnclaimed: without a claim nothing has been touched, so that an apply may be taken back as well.
+func unwantedUnclaimed(f Facts) bool {
+	if f.Run.State != RunOrdered || f.Pod.State == PodRunning {
+		return false
+	}
+	moved := f.Target != "" && f.Run.Target != f.Target
+	return moved || f.Suspended || f.Run.Cancelled
+}
+
+func unwantedPlan(f Facts) bool { return unwanted(f) }
+
+func runWithoutPod(f Facts) bool { return f.Run.State == RunOrdered && f.Pod.State == PodNone }
+
+func podStuck(f Facts) bool { return runActive(f) && f.Pod.State == PodPending && f.Pod.Stuck != "" }
+
+func podLeft(f Facts) bool { return f.Pod.State != PodNone }
+
+func starts(a Action) func(Facts) Decision {
+	return func(f Facts) Decision {
+		return Decision{Action: a, Posture: Working, Progress: progress(f.Run.Operation)}
+	}
+}
+
+// slowPod is the time after which a pod that has not started is looked at again.
+const slowPod = 30 * time.Second
+
+func watchRun(f Facts) Decision {
+	d := Decision{Action: Rest, Posture: Working, Progress: progress(f.Run.Operation)}
+	if f.Pod.State == PodPending {
+		d.RequeueAfter = slowPod
+	} else if f.Troubled {
+		d.Ready = Ready{Unknown, reasonProgressing, progress(f.Run.Operation)}
+	}
+	return d
+}
+
+func progress(op Operation) string {
+	if op == OpApply {
+		return "Applying"
+	}
+	return "Terraform Planning"
+}
+
+func unreachable(f Facts) Decision {
+	return Decision{
+		Action:  Rest,
+		Posture: Retrying,
+		Ready: Ready{False, v1alpha2.ReasonRunnerUnreachable, "the runner pod of the active run is gone, and nothing proves that its process has ended: " +
+			"nothing is unlocked and no other run begins. When you are sure that it has ended, delete the active TerraformRun"},
+		RequeueAfter: f.RetryIn,
+	}
+}
+
+// waitForPod says why the pod does not start. The kubelet and the scheduler go on trying; each change of the pod wakes
+// the object, so nothing has to be repeated here.
+func waitForPod(f Facts) Decision {
+	return Decision{
+		Action:   Rest,
+		Posture:  Retrying,
+		Ready:    Ready{False, v1alpha2.ReasonRunnerPending, f.Pod.Stuck},
+		Progress: "waiting for the runner pod",
+	}
+}

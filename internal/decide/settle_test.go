@@ -1,0 +1,212 @@
+package decide
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+var now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+func activeTerraform() *v1alpha2.Terraform {
+	return &v1alpha2.Terraform{
+		ObjectMeta: metav1.ObjectMeta{Name: "net", Generation: 3},
+		Status: v1alpha2.TerraformStatus{
+			ActiveRun: &v1alpha2.ActiveRun{Name: "net-1", Sequence: 1}, RunSequence: 1,
+			Plan:                   v1alpha2.PlanStatus{Pending: "plan-old", Digest: "sha256:old", Target: "before", AppliedTarget: "before"},
+			ReconciliationFailures: 2,
+		},
+	}
+}
+
+func finishedRun(op v1alpha2.Operation, phase v1alpha2.RunPhase, change ...func(*v1alpha2.TerraformRun)) *v1alpha2.TerraformRun {
+	finished := metav1.NewTime(now.Add(-time.Minute))
+	run := &v1alpha2.TerraformRun{
+		ObjectMeta: metav1.ObjectMeta{Name: "net-1"},
+		Spec: v1alpha2.TerraformRunSpec{
+			Operation: op, Target: "here", Generation: 3, RequestedAt: "noon", Source: v1alpha2.RunSource{Revision: "main@sha1:aaaa"},
+		},
+		Status: v1alpha2.TerraformRunStatus{Phase: phase, FinishedAt: &finished},
+	}
+	if op == v1alpha2.OperationApply {
+		run.Spec.Plan = &v1alpha2.PlanReference{ID: "plan-old", Digest: "sha256:old"}
+		run.Status.ApplyStartedAt = &finished
+	}
+	for _, c := range change {
+		c(run)
+	}
+	return run
+}
+
+func withChanges(run *v1alpha2.TerraformRun) {
+	run.Status.Plan = &v1alpha2.RunPlan{ID: "plan-new", Digest: "sha256:new", HasChanges: true, Short: "+1 ~0 -0"}
+}
+
+func failing(reason string) func(*v1alpha2.TerraformRun) {
+	return func(run *v1alpha2.TerraformRun) {
+		run.Status.Failure = &v1alpha2.RunFailure{Reason: reason, Message: "because"}
+	}
+}
+
+func TestSettle_LeavesWhatIsNotFinishedOrNotActive(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		run    *v1alpha2.TerraformRun
+		change func(*v1alpha2.Terraform)
+	}{
+		"no run":          {"there is nothing to account for", nil, func(*v1alpha2.Terraform) {}},
+		"running":         {"a run that works has no result", finishedRun(v1alpha2.OperationPlan, v1alpha2.RunRunning), func(*v1alpha2.Terraform) {}},
+		"no active run":   {"a run counts once", finishedRun(v1alpha2.OperationPlan, v1alpha2.RunSucceeded), func(tf *v1alpha2.Terraform) { tf.Status.ActiveRun = nil }},
+		"another is ours": {"a run restored from a backup does not count", finishedRun(v1alpha2.OperationPlan, v1alpha2.RunSucceeded), func(tf *v1alpha2.Terraform) { tf.Status.ActiveRun.Name = "net-2" }},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			tf := activeTerraform()
+			tc.change(tf)
+			before := tf.DeepCopy()
+			Settle(tf, tc.run, now)
+			g.Expect(tf).To(Equal(before), tc.reason)
+		})
+	}
+}
+
+func TestSettle_Plan(t *testing.T) {
+	cases := map[string]struct {
+		reason  string
+		run     *v1alpha2.TerraformRun
+		applied string
+		want    v1alpha2.PlanStatus
+		cond    string
+	}{
+		"changes": {
+			"a plan for a new target waits", finishedRun(v1alpha2.OperationPlan, v1alpha2.RunSucceeded, withChanges), "before",
+			v1alpha2.PlanStatus{Pending: "plan-new", Digest: "sha256:new", Run: "net-1", Summary: "+1 ~0 -0", Target: "here", AppliedTarget: "before"},
+			v1alpha2.ReasonPlannedWithChanges,
+		},
+		"drift": {
+			"changes where everything was applied are drift", finishedRun(v1alpha2.OperationPlan, v1alpha2.RunSucceeded, withChanges), "here",
+			v1alpha2.PlanStatus{Pending: "plan-new", Digest: "sha256:new", Run: "net-1", Summary: "+1 ~0 -0", Target: "here", AppliedTarget: "here", IsDriftDetectionPlan: true},
+			v1alpha2.ReasonPlannedWithChanges,
+		},
+		"no changes": {
+			"what needs no change is as good as applied", finishedRun(v1alpha2.OperationPlan, v1alpha2.RunSucceeded), "before",
+			v1alpha2.PlanStatus{Run: "net-1", Target: "here", AppliedTarget: "here"},
+			v1alpha2.ReasonPlannedNoChanges,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			tf := activeTerraform()
+			tf.Status.Plan.AppliedTarget = tc.applied
+			Settle(tf, tc.run, now)
+			g.Expect(tf.Status.Plan).To(Equal(tc.want), tc.reason)
+			g.Expect(tf.Status.ActiveRun).To(BeNil())
+			g.Expect(tf.Status.ReconciliationFailures).To(BeZero())
+			g.Expect(tf.Status.LastHandledReconcileAt).To(Equal("noon"), "a plan answers the request that it was made for")
+			g.Expect(tf.Status.LastPlanAt).To(Equal(tc.run.Status.FinishedAt))
+			g.Expect(apimeta.FindStatusCondition(tf.Status.Conditions, v1alpha2.ConditionPlan).Reason).To(Equal(tc.cond))
+			g.Expect(tf.Status.LastDriftDetectedAt != nil).To(Equal(tc.want.IsDriftDetectionPlan))
+		})
+	}
+}
+
+func TestSettle_Apply(t *testing.T) {
+	g := NewWithT(t)
+	tf := activeTerraform()
+	tf.Status.Plan.IsDriftDetectionPlan = true
+	Settle(tf, finishedRun(v1alpha2.OperationApply, v1alpha2.RunSucceeded, func(run *v1alpha2.TerraformRun) {
+		run.Status.OutputsRead, run.Status.Outputs, run.Status.OutputsWritten = true, []string{"a", "b"}, []string{"a"}
+		run.Status.State = &v1alpha2.StateStatus{Lineage: "l", Serial: 4, Resources: 1}
+	}), now)
+	st := tf.Status
+	g.Expect(st.Plan).To(Equal(v1alpha2.PlanStatus{LastApplied: "plan-old", Target: "before", AppliedTarget: "here"}))
+	g.Expect([]int64{st.AppliesStarted, st.AppliesCompleted}).To(Equal([]int64{1, 1}))
+	g.Expect(st.LastAppliedRevision).To(Equal("main@sha1:aaaa"))
+	g.Expect(st.LastAppliedByDriftDetectionAt).NotTo(BeNil())
+	g.Expect(st.AvailableOutputs).To(Equal([]string{"a", "b"}))
+	g.Expect(st.State.Serial).To(Equal(int64(4)))
+	g.Expect(apimeta.FindStatusCondition(st.Conditions, v1alpha2.ConditionApply).Reason).To(Equal(v1alpha2.ReasonAppliedSucceed))
+	g.Expect(apimeta.FindStatusCondition(st.Conditions, v1alpha2.ConditionOutput).Reason).To(Equal(v1alpha2.ReasonOutputsWritten))
+}
+
+func TestSettle_Failure(t *testing.T) {
+	lock := func(run *v1alpha2.TerraformRun) { run.Status.Lock = &v1alpha2.LockInfo{ID: "lock-1"} }
+	cases := map[string]struct {
+		reason   string
+		run      *v1alpha2.TerraformRun
+		failures int64
+		pending  string
+		lock     string
+		apply    bool
+	}{
+		"plan": {
+			"a plan that fails leaves the plan that waits", finishedRun(v1alpha2.OperationPlan, v1alpha2.RunFailed, failing(v1alpha2.ReasonTFExecPlanFailed)),
+			3, "plan-old", "", false,
+		},
+		"apply": {
+			"an apply that fails has spent its plan", finishedRun(v1alpha2.OperationApply, v1alpha2.RunFailed, failing(v1alpha2.ReasonTFExecApplyFailed)),
+			3, "", "", true,
+		},
+		"not applicable": {
+			"a stale plan is nobody's failure", finishedRun(v1alpha2.OperationApply, v1alpha2.RunFailed, failing(v1alpha2.ReasonPlanNotApplicable), func(run *v1alpha2.TerraformRun) {
+				run.Status.ApplyStartedAt = nil
+			}), 2, "", "", false,
+		},
+		"lock held": {
+			"the holder's lock is named", finishedRun(v1alpha2.OperationPlan, v1alpha2.RunFailed, failing(v1alpha2.ReasonLockHeld), lock), 3, "plan-old", "lock-1", false,
+		},
+		"cancelled": {
+			"who cancels is not punished", finishedRun(v1alpha2.OperationPlan, v1alpha2.RunCancelled, failing(v1alpha2.ReasonCancelled)), 2, "plan-old", "", false,
+		},
+		"without a reason": {
+			"a failure needs no explanation to count", finishedRun(v1alpha2.OperationPlan, v1alpha2.RunFailed), 3, "plan-old", "", false,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			tf := activeTerraform()
+			Settle(tf, tc.run, now)
+			g.Expect(tf.Status.ReconciliationFailures).To(Equal(tc.failures), tc.reason)
+			g.Expect(tf.Status.Plan.Pending).To(Equal(tc.pending), tc.reason)
+			g.Expect(tf.Status.Lock.Pending).To(Equal(tc.lock), tc.reason)
+			g.Expect(apimeta.FindStatusCondition(tf.Status.Conditions, v1alpha2.ConditionApply) != nil).To(Equal(tc.apply), tc.reason)
+		})
+	}
+}
+
+func TestApprove(t *testing.T) {
+	cases := map[string]struct {
+		reason     string
+		annotation string
+		spec       string
+		had        *v1alpha2.Approval
+		want       v1alpha2.ApprovalHow
+	}{
+		"nothing":     {reason: "silence is no consent"},
+		"annotation":  {reason: "the id of the pending plan approves it", annotation: "plan-old", want: v1alpha2.ApprovalByAnnotation},
+		"spec":        {reason: "a commit approves as well", spec: "plan-old", want: v1alpha2.ApprovalBySpec},
+		"another id":  {reason: "an approval counts for one plan", annotation: "plan-older", spec: "plan-newer"},
+		"half an id":  {reason: "an approval is exact", annotation: "plan-ol"},
+		"seen before": {reason: "it is recorded once", annotation: "plan-old", had: &v1alpha2.Approval{PlanID: "plan-old"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			tf := activeTerraform()
+			tf.Status.Approval, tf.Spec.ApprovePlan = tc.had, tc.spec
+			tf.Annotations = map[string]string{v1alpha2.ApprovePlanAnnotation: tc.annotation, v1alpha2.ApprovedByAnnotation: "ann@example.com"}
+			g.Expect(Approve(tf, now)).To(Equal(tc.want != ""), tc.reason)
+			if tc.want != "" {
+				g.Expect(*tf.Status.Approval).To(Equal(v1alpha2.Approval{PlanID: "plan-old", How: tc.want, By: "ann@example.com", At: metav1.NewTime(now)}))
+			}
+		})
+	}
+}

@@ -1,0 +1,76 @@
+package lock
+
+import (
+	"strings"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+// failure is the summary of every failure to lock, with OpenTofu and Terraform. The engines give no exit code or
+// type to tell it by.
+const failure = "Error acquiring the state lock"
+
+// contention are the texts of a lock that someone else has, or was faster to get: the kubernetes backend reports a
+// lost race as the API server's conflict, without naming the winner.
+var contention = [][]string{
+	{"the state is already locked by another"},
+	{"Operation cannot be fulfilled on leases.coordination.k8s.io", "the object has been modified"},
+	{`leases.coordination.k8s.io "lock-tfstate-`, "already exists"},
+}
+
+// FromText says whether a diagnostic of the engine (summary and detail together, plain or in a box) means that
+// someone else holds the lock, and if so what it tells of the holder: with a lost race, nothing. Other failures to
+// lock, like a missing right, are none of ours.
+func FromText(text string) (*v1alpha2.LockInfo, bool) {
+	_, detail, found := strings.Cut(text, failure)
+	if !found {
+		return nil, false
+	}
+	info := parseInfo(detail)
+	if info.ID != "" {
+		return info, true
+	}
+	joined := strings.Join(lines(detail), " ")
+	for _, parts := range contention {
+		if containsAll(joined, parts) {
+			return info, true
+		}
+	}
+	return nil, false
+}
+
+func containsAll(text string, parts []string) bool {
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			return false
+		}
+	}
+	return true
+}
+
+// lines are the lines of a text without the box that engines draw around it on a terminal.
+func lines(text string) []string {
+	var out []string
+	for line := range strings.Lines(text) {
+		out = append(out, strings.TrimSpace(strings.Trim(strings.TrimSpace(line), "│╷╵")))
+	}
+	return out
+}
+
+// parseInfo reads the lines `key: value` behind "Lock Info:".
+func parseInfo(detail string) *v1alpha2.LockInfo {
+	info := &v1alpha2.LockInfo{}
+	fields := map[string]*string{"ID": &info.ID, "Operation": &info.Operation, "Who": &info.Who, "Created": &info.Created}
+	behind := false
+	for _, line := range lines(detail) {
+		if line == "Lock Info:" {
+			behind = true
+			continue
+		}
+		key, value, ok := strings.Cut(line, ":")
+		if target := fields[key]; behind && ok && target != nil && *target == "" {
+			*target = bounded(strings.TrimSpace(value))
+		}
+	}
+	return info
+}

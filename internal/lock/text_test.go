@@ -1,0 +1,78 @@
+package lock_test
+
+import (
+	"testing"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/lock"
+)
+
+const heldText = `Error: Error acquiring the state lock
+
+Error message: the state is already locked by another terraform client
+Lock Info:
+  ID:        bc939292-61d6-12df-5224-91a6d3f7a14d
+  Path:      
+  Operation: OperationTypeApply
+  Who:       root@vm
+  Version:   1.11.4
+  Created:   2026-11-22 12:09:32.069139082 +0000 UTC
+  Info:      
+
+
+Terraform acquires a state lock to protect the state from being written
+by multiple users at the same time. ID: nothing
+`
+
+const boxedText = `╷
+│ Error: Error acquiring the state lock
+│ 
+│ Error message: ConditionalCheckFailedException
+│ Lock Info:
+│   ID:        5bb0
+│   Path:      bucket/key
+│   Operation: OperationTypePlan
+│   Who:       a@b
+│   Created:   2026-11-22 12:09:32 +0000 UTC
+╵
+`
+
+func TestFromText_KnowsALockThatSomeoneElseHas(t *testing.T) {
+	for _, tc := range []struct {
+		name, text string
+		want       *v1alpha2.LockInfo
+	}{
+		{"held", heldText, &v1alpha2.LockInfo{ID: "bc939292-61d6-12df-5224-91a6d3f7a14d", Operation: "OperationTypeApply", Who: "root@vm",
+			Created: "2026-11-22 12:09:32.069139082 +0000 UTC"}},
+		{"held, another backend, in a box", boxedText, &v1alpha2.LockInfo{ID: "5bb0", Operation: "OperationTypePlan", Who: "a@b", Created: "2026-11-22 12:09:32 +0000 UTC"}},
+		{"held, holder unknown", "Error acquiring the state lock\nError message: the state is already locked by another tofu client", &v1alpha2.LockInfo{}},
+		{"lost race for a Lease", "Error acquiring the state lock\n\nError message: Operation cannot be fulfilled on leases.coordination.k8s.io\n" +
+			"\"lock-tfstate-default-race\": the object has been modified; please apply your changes to the latest version and try again", &v1alpha2.LockInfo{}},
+		{"lost race for a new Lease", "Error acquiring the state lock\nError message: leases.coordination.k8s.io \"lock-tfstate-default-x\"\nalready exists", &v1alpha2.LockInfo{}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := NewWithT(t)
+			info, ok := lock.FromText(tc.text)
+			g.Expect(ok).To(BeTrue())
+			g.Expect(info).To(Equal(tc.want))
+		})
+	}
+}
+
+func TestFromText_LeavesOtherFailuresAlone(t *testing.T) {
+	for name, text := range map[string]string{
+		"nothing": "",
+		"a missing right": "Error acquiring the state lock\nError message: leases.coordination.k8s.io \"lock-tfstate-default-x\" is forbidden: " +
+			"User \"system:serviceaccount:a:tf-runner\" cannot get resource \"leases\"",
+		"another error that shows lock info": "Error: Failed to unlock state\nLock Info:\n  ID: a",
+		"a conflict of something else":       "Error: Operation cannot be fulfilled on leases.coordination.k8s.io \"x\": the object has been modified",
+	} {
+		t.Run(name, func(t *testing.T) {
+			info, ok := lock.FromText(text)
+			NewWithT(t).Expect(ok).To(BeFalse())
+			NewWithT(t).Expect(info).To(BeNil())
+		})
+	}
+}

@@ -1,0 +1,145 @@
+package planstore
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+// Load reads the plan with this digest, and only it: number, order and hash of the chunks, and the digest of the
+// whole, have to fit, or the result is an *Error. The digest covers the plan file; the other files are compared with
+// the manifest beside them.
+func Load(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform, workspace, digest string) (*Plan, error) {
+	if !digestForm.MatchString(digest) {
+		return nil, missing("%q is no digest of a stored plan", digest)
+	}
+	l := loading{reader: c, key: key{owner: owner, workspace: workspace, digest: digest}}
+	m, lockFile, err := l.manifest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	file, err := l.file(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	extra, err := l.extra(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	return &Plan{
+		ID: m.ID, Digest: digest, File: file, LockFile: lockFile, Extra: extra,
+		Engine: m.Engine, ArtifactDigest: m.ArtifactDigest,
+	}, nil
+}
+
+// loading is one Load.
+type loading struct {
+	reader client.Reader
+	key    key
+}
+
+// manifest reads what belongs to the plan, and the lock file beside it.
+func (l loading) manifest(ctx context.Context) (m manifest, lockFile []byte, err error) {
+	secret, err := l.get(ctx, l.key.filesName())
+	if err != nil {
+		return m, nil, err
+	}
+	if err := json.Unmarshal(secret.Data[manifestKey], &m); err != nil {
+		return m, nil, tampered("Secret %q has no readable %s", name(secret), manifestKey)
+	}
+	if m.Digest != l.key.digest || m.Chunks < 1 || m.Chunks > maxChunks || m.ExtraChunks < 0 || m.ExtraChunks > maxChunks {
+		return m, nil, tampered("%s in Secret %q is of another plan", manifestKey, name(secret))
+	}
+	lockFile, found := secret.Data[LockFileKey]
+	if found != (m.LockFile != "") || found && Digest(lockFile) != m.LockFile {
+		return m, nil, tampered("%s in Secret %q is not the one that was stored", LockFileKey, name(secret))
+	}
+	return m, lockFile, nil
+}
+
+// file joins the chunks of the plan file.
+func (l loading) file(ctx context.Context, m manifest) ([]byte, error) {
+	var zipped bytes.Buffer
+	for i := range m.Chunks {
+		want := l.key.planName()
+		if m.Chunks > 1 {
+			want = numbered(want, i)
+		}
+		secret, err := l.get(ctx, want)
+		if err != nil {
+			return nil, err
+		}
+		data := secret.Data[planKey]
+		if m.Chunks > 1 && (secret.Annotations[v1alpha2.PlanChunkAnnotation] != strconv.Itoa(i) ||
+			secret.Annotations[v1alpha2.PlanHashAnnotation] != hash(data)) {
+			return nil, tampered("Secret %q is not chunk %d as it was stored", name(secret), i)
+		}
+		zipped.Write(data)
+	}
+	return l.unzip(&zipped)
+}
+
+func (l loading) unzip(zipped io.Reader) ([]byte, error) {
+	unzipped, err := gzip.NewReader(zipped)
+	if err != nil {
+		return nil, tampered("%v", err)
+	}
+	file, err := io.ReadAll(io.LimitReader(unzipped, maxPlan+1))
+	if err != nil {
+		return nil, tampered("%v", err)
+	}
+	if len(file) > maxPlan {
+		return nil, tampered("it is larger than %d MiB", maxPlan>>20)
+	}
+	if got := Digest(file); got != l.key.digest {
+		return nil, tampered("its digest is %s, not %s", got, l.key.digest)
+	}
+	return file, nil
+}
+
+// extra joins the chunks of the extra files.
+func (l loading) extra(ctx context.Context, m manifest) ([]byte, error) {
+	if m.Extra == "" {
+		return nil, nil
+	}
+	extra := []byte{}
+	for i := range m.ExtraChunks {
+		secret, err := l.get(ctx, numbered(l.key.filesName(), i))
+		if err != nil {
+			return nil, err
+		}
+		extra = append(extra, secret.Data[extraKey]...)
+	}
+	if Digest(extra) != m.Extra {
+		return nil, tampered("its extra files are not the ones that were stored")
+	}
+	return extra, nil
+}
+
+// get reads one Secret of the plan.
+func (l loading) get(ctx context.Context, secretName string) (*corev1.Secret, error) {
+	secret := &corev1.Secret{}
+	id := client.ObjectKey{Namespace: l.key.owner.Namespace, Name: secretName}
+	err := l.reader.Get(ctx, id, secret)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, missing("Secret %q is not there", id.String())
+	case err != nil:
+		return nil, explain(fmt.Sprintf("reading the stored plan in Secret %q", id.String()), id.Namespace, err)
+	case secret.Annotations[DigestAnnotation] != l.key.digest:
+		return nil, tampered("Secret %q is of another plan", id.String())
+	}
+	return secret, nil
+}
+
+func name(secret *corev1.Secret) string { return secret.Namespace + "/" + secret.Name }

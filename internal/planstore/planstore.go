@@ -1,0 +1,154 @@
+// Package planstore keeps plans, and what has to travel with them, in Secrets of the object's namespace.
+//
+// A plan with digest sha256:<64 hex> of object NAME in workspace WS is
+//
+//	tfplan-WS-NAME-<8 hex>             key tfplan: the plan file, gzip; or, when that is larger than a chunk,
+//	tfplan-WS-NAME-<8 hex>-0, -1 ...   key tfplan: 900 KiB of it each
+//	tfplan-files-WS-NAME-<8 hex>       keys manifest.json and .terraform.lock.hcl
+//	tfplan-files-WS-NAME-<8 hex>-0 ... key extra.tar.gz: files that appeared while planning, when there are any
+//
+// The first two have the labels and annotations that the incumbent's tools know (contract 2.2); the others lack its
+// label plan-name, because those tools join whatever has it. The digest in the object's status is the commit: Secrets
+// of other digests don't count, and Prune removes them.
+package planstore
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+const (
+	// DigestAnnotation holds the digest of the plan that a Secret is a part of.
+	DigestAnnotation = "infra.contrib.fluxcd.io/plan-digest"
+
+	// FilesOfLabel marks the Secrets with the files of a plan; its value is the object's name (SafeLabelValue).
+	FilesOfLabel = "infra.contrib.fluxcd.io/plan-files-of"
+
+	// LockFileKey is the key of the dependency lock file.
+	LockFileKey = ".terraform.lock.hcl"
+
+	planKey     = "tfplan"
+	manifestKey = "manifest.json"
+	extraKey    = "extra.tar.gz"
+
+	// chunkSize limits the data of one Secret, in bytes; the API server's limit is 1 MiB with everything.
+	chunkSize = 900 << 10
+
+	// maxChunks and maxPlan (bytes, uncompressed) limit what Load takes in.
+	maxChunks = 512
+	maxPlan   = 256 << 20
+)
+
+// Plan is a stored plan.
+type Plan struct {
+	// ID of the plan, as in status.plan.pending.
+	ID string
+	// Digest is Digest(File).
+	Digest string
+	// File is the engine's plan file.
+	File []byte
+	// LockFile is .terraform.lock.hcl; nil when the module has no providers.
+	LockFile []byte
+	// Engine that made the plan; only the same one can apply it.
+	Engine v1alpha2.EngineIdentity
+	// ArtifactDigest is the digest of the source artifact.
+	ArtifactDigest string
+	// Extra is a tar.gz of files that appeared while planning; nil when there are none.
+	Extra []byte
+}
+
+// Reason says why a stored plan can't be had.
+type Reason string
+
+const (
+	// Missing: it, or a part of it, is not there.
+	Missing Reason = "Missing"
+	// Tampered: what is there is not what was stored.
+	Tampered Reason = "Tampered"
+)
+
+// Error is a stored plan that can't be applied any more; a new one has to be made. Other errors of Load are the API
+// server's.
+type Error struct {
+	Reason Reason
+	// Message is the whole text.
+	Message string
+}
+
+// Error is Message.
+func (e *Error) Error() string { return e.Message }
+
+func missing(format string, args ...any) *Error {
+	return &Error{Reason: Missing, Message: "the stored plan is incomplete: " + fmt.Sprintf(format, args...)}
+}
+
+func tampered(format string, args ...any) *Error {
+	return &Error{Reason: Tampered, Message: "the stored plan was altered: " + fmt.Sprintf(format, args...)}
+}
+
+// Digest of a plan file: sha256:<64 hex>.
+func Digest(file []byte) string { return digestPrefix + hash(file) }
+
+const digestPrefix = "sha256:"
+
+var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+func hash(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// Save stores a plan under its digest. Its parts are written before the manifest that names them; storing the same
+// plan again is success. What is stored under other digests stays, until Prune.
+func Save(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, workspace string, p *Plan) error {
+	if p.Digest != Digest(p.File) {
+		return fmt.Errorf("storing plan %s: its digest is %s, not %s", p.ID, Digest(p.File), p.Digest)
+	}
+	zipped, err := compress(p.File)
+	if err != nil {
+		return fmt.Errorf("storing plan %s: %w", p.ID, err)
+	}
+	k := key{owner: owner, workspace: workspace, digest: p.Digest}
+	secrets, err := k.secrets(p, zipped)
+	if err != nil {
+		return fmt.Errorf("storing plan %s: %w", p.ID, err)
+	}
+	for _, secret := range secrets {
+		if err := put(ctx, c, owner, secret); err != nil {
+			doing := fmt.Sprintf("storing plan %s in Secret %q", p.ID, secret.Namespace+"/"+secret.Name)
+			return explain(doing, secret.Namespace, err)
+		}
+	}
+	return nil
+}
+
+// compress gives the same bytes for the same file, so that a second Save changes nothing.
+func compress(file []byte) ([]byte, error) {
+	var buf bytes.Buffer
+	w := gzip.NewWriter(&buf)
+	if _, err := w.Write(file); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}
+
+func explain(doing, namespace string, err error) error {
+	err = fmt.Errorf("%s: %w", doing, err)
+	if apierrors.IsForbidden(err) {
+		err = fmt.Errorf("%w; bind a Role of namespace %q with the verbs get, list, create, update and delete on secrets to this account", err, namespace)
+	}
+	return err
+}

@@ -1,0 +1,206 @@
+package planstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+const (
+	encodingAnnotation = "encoding"
+
+	// digestDigits is how much of the digest is in a Secret's name.
+	digestDigits = 8
+	// hashDigits stand for the part of a name that does not fit or is not allowed in one.
+	hashDigits = 16
+)
+
+// manifest says what belongs to a plan.
+type manifest struct {
+	ID             string                  `json:"id"`
+	Digest         string                  `json:"digest"`
+	Chunks         int                     `json:"chunks"`
+	Engine         v1alpha2.EngineIdentity `json:"engine"`
+	ArtifactDigest string                  `json:"artifactDigest"`
+	LockFile       string                  `json:"lockFile,omitempty"`
+	Extra          string                  `json:"extra,omitempty"`
+	ExtraChunks    int                     `json:"extraChunks,omitempty"`
+}
+
+// key names one stored plan.
+type key struct {
+	owner             *v1alpha2.Terraform
+	workspace, digest string
+}
+
+func (k key) planName() string { return secretName("tfplan-", k.workspace, k.owner.Name, k.digest) }
+func (k key) filesName() string {
+	return secretName("tfplan-files-", k.workspace, k.owner.Name, k.digest)
+}
+
+// secretName leaves room for the number of a chunk. What is too long, or no name (a workspace may have capitals), is
+// shortened and gets a hash.
+func secretName(prefix, workspace, name, digest string) string {
+	end := "-" + strings.TrimPrefix(digest, digestPrefix)[:digestDigits]
+	room := validation.DNS1123SubdomainMaxLength - len(prefix) - len(end) - len("-000")
+	middle := workspace + "-" + name
+	if len(middle) <= room && len(validation.IsDNS1123Subdomain(middle)) == 0 {
+		return prefix + middle + end
+	}
+	hashed := hash([]byte(middle))[:hashDigits]
+	start := strings.ToLower(middle)
+	start = strings.TrimRight(start[:min(len(start), room-hashDigits-1)], "-.")
+	if len(validation.IsDNS1123Subdomain(start)) > 0 {
+		return prefix + hashed + end
+	}
+	return prefix + start + "-" + hashed + end
+}
+
+// secrets are all Secrets of a plan, in the order of writing.
+func (k key) secrets(p *Plan, zipped []byte) ([]*corev1.Secret, error) {
+	chunks, extra := split(zipped), split(p.Extra)
+	if len(chunks) > maxChunks || len(extra) > maxChunks || len(p.File) > maxPlan {
+		return nil, fmt.Errorf("it is too large: %d bytes, %d compressed, %d of extra files",
+			len(p.File), len(zipped), len(p.Extra))
+	}
+	var all []*corev1.Secret
+	for i, data := range chunks {
+		all = append(all, k.planSecret(p, i, len(chunks), data))
+	}
+	for i, data := range extra {
+		all = append(all, k.filesSecret(numbered(k.filesName(), i), map[string][]byte{extraKey: data}))
+	}
+	m := manifest{
+		ID: p.ID, Digest: p.Digest, Chunks: len(chunks), ExtraChunks: len(extra),
+		Engine: p.Engine, ArtifactDigest: p.ArtifactDigest,
+	}
+	data := map[string][]byte{}
+	if p.LockFile != nil {
+		m.LockFile, data[LockFileKey] = Digest(p.LockFile), p.LockFile
+	}
+	if p.Extra != nil {
+		m.Extra = Digest(p.Extra)
+	}
+	encoded, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	data[manifestKey] = encoded
+	return append(all, k.filesSecret(k.filesName(), data)), nil
+}
+
+func split(data []byte) [][]byte { return slices.Collect(slices.Chunk(data, chunkSize)) }
+
+func numbered(name string, i int) string { return name + "-" + strconv.Itoa(i) }
+
+func (k key) planSecret(p *Plan, i, count int, data []byte) *corev1.Secret {
+	s := k.secret(k.planName(), map[string][]byte{planKey: data})
+	s.Labels = map[string]string{
+		v1alpha2.PlanNameLabel:      v1alpha2.SafeLabelValue(k.owner.Name),
+		v1alpha2.PlanWorkspaceLabel: workspaceLabel(k.workspace),
+	}
+	s.Annotations[encodingAnnotation] = "gzip"
+	s.Annotations[v1alpha2.SavedPlanAnnotation] = p.ID
+	if count == 1 {
+		s.Annotations[v1alpha2.PlanHashAnnotation] = hash(p.File)
+		return s
+	}
+	s.Name = numbered(s.Name, i)
+	s.Annotations[v1alpha2.PlanHashAnnotation] = hash(data)
+	s.Annotations[v1alpha2.PlanChunkAnnotation] = strconv.Itoa(i)
+	return s
+}
+
+// workspaceLabel also finds a value for a workspace that no label can hold.
+func workspaceLabel(workspace string) string {
+	label := v1alpha2.SafeLabelValue(workspace)
+	if len(validation.IsValidLabelValue(label)) > 0 {
+		return hash([]byte(workspace))[:hashDigits]
+	}
+	return label
+}
+
+func (k key) filesSecret(name string, data map[string][]byte) *corev1.Secret {
+	s := k.secret(name, data)
+	s.Labels = map[string]string{FilesOfLabel: v1alpha2.SafeLabelValue(k.owner.Name)}
+	return s
+}
+
+func (k key) secret(name string, data map[string][]byte) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: k.owner.Namespace,
+			Name:      name,
+			Annotations: map[string]string{
+				DigestAnnotation:                     k.digest,
+				v1alpha2.PlanFullNameAnnotation:      k.owner.Name,
+				v1alpha2.PlanFullWorkspaceAnnotation: k.workspace,
+			},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: v1alpha2.GroupVersion.String(),
+				Kind:       v1alpha2.TerraformKind,
+				Name:       k.owner.Name,
+				UID:        k.owner.UID,
+			}},
+		},
+		Type: corev1.SecretTypeOpaque,
+		Data: data,
+	}
+}
+
+// put creates the Secret, or makes an existing one of the same object equal to it.
+func put(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, want *corev1.Secret) error {
+	err := c.Create(ctx, want.DeepCopy(), client.FieldOwner(v1alpha2.FieldManager))
+	if !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		have := &corev1.Secret{}
+		if err := c.Get(ctx, client.ObjectKeyFromObject(want), have); err != nil {
+			return err
+		}
+		if !belongs(&have.ObjectMeta, owner) {
+			return errors.New("it exists and belongs to another object")
+		}
+		next := have.DeepCopy()
+		next.Data, next.OwnerReferences = want.Data, want.OwnerReferences
+		next.Labels, next.Annotations = want.Labels, want.Annotations
+		if equality.Semantic.DeepEqual(have, next) {
+			return nil
+		}
+		return c.Update(ctx, next, client.FieldOwner(v1alpha2.FieldManager))
+	})
+}
+
+// belongs says whether a plan Secret is the object's: as it says itself, and as its owners say. The UID does not
+// count: an object that was made anew clears up after its former self.
+func belongs(meta *metav1.ObjectMeta, owner *v1alpha2.Terraform) bool {
+	full, named := meta.Annotations[v1alpha2.PlanFullNameAnnotation]
+	if named && full != owner.Name {
+		return false
+	}
+	owned := false
+	for _, ref := range meta.OwnerReferences {
+		if ref.Kind == v1alpha2.TerraformKind {
+			if ref.Name == owner.Name {
+				return true
+			}
+			owned = true
+		}
+	}
+	return named && !owned
+}

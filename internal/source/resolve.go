@@ -1,0 +1,117 @@
+// Package source knows Flux sources: which artifact a Terraform object is to be planned from.
+package source
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions"
+	sourcev1 "github.com/fluxcd/source-controller/api/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+// State says whether a source can be worked from.
+type State string
+
+const (
+	// Missing: the source object, or its kind, is not in the cluster.
+	Missing State = "Missing"
+	// Denied: the source is in another namespace, and that is not allowed.
+	Denied State = "Denied"
+	// NoArtifact: the source object has no artifact yet.
+	NoArtifact State = "NoArtifact"
+	// Ready: the source has an artifact, maybe an older one than what its repository holds.
+	Ready State = "Ready"
+	// Unsupported: this version does not work with sources of that kind.
+	Unsupported State = "Unsupported"
+)
+
+// Source is what is known of an object's source.
+type Source struct {
+	// State says whether there is something to work with.
+	State State
+	// Message is for a person; empty when State is Ready.
+	Message string
+
+	// Kind, Namespace and Name of the source object.
+	Kind, Namespace, Name string
+
+	// Revision, Digest (<algorithm>:<hex>) and URL of the artifact; empty unless State is Ready.
+	Revision, Digest, URL string
+}
+
+// artifactSource is what all kinds of Flux sources have in common.
+type artifactSource interface {
+	client.Object
+	conditions.Getter
+	GetArtifact() *meta.Artifact
+}
+
+// Resolve looks up the source of an object. Whatever is wrong with the source is a State; only an API server that
+// gives no answer is an error. A source in another namespace is not even looked at unless allowCrossNamespace.
+func Resolve(
+	ctx context.Context, reader client.Reader, tf *infrav1.Terraform, allowCrossNamespace bool,
+) (Source, error) {
+	ref := tf.Spec.SourceRef
+	src := Source{Kind: ref.Kind, Namespace: tf.SourceNamespace(), Name: ref.Name}
+	if src.Namespace != tf.Namespace && !allowCrossNamespace {
+		return src.deny(tf.Namespace), nil
+	}
+	obj := newObject(ref.Kind)
+	if obj == nil {
+		return src.because(Unsupported, "spec.sourceRef.kind: sources of kind %s are not supported by this version;"+
+			" use a %s", ref.Kind, sourcev1.GitRepositoryKind), nil
+	}
+	err := reader.Get(ctx, client.ObjectKey{Namespace: src.Namespace, Name: src.Name}, obj)
+	switch {
+	case apierrors.IsNotFound(err):
+		return src.because(Missing, "spec.sourceRef: %s %s/%s not found", src.Kind, src.Namespace, src.Name), nil
+	case apimeta.IsNoMatchError(err):
+		return src.because(Missing, "spec.sourceRef: this cluster has no kind %s of %s; install Flux's"+
+			" source-controller", src.Kind, sourcev1.GroupVersion), nil
+	case err != nil:
+		return Source{}, fmt.Errorf("get %s %s/%s: %w", src.Kind, src.Namespace, src.Name, err)
+	}
+	return src.read(obj), nil
+}
+
+func newObject(kind string) artifactSource {
+	if kind == sourcev1.GitRepositoryKind {
+		return &sourcev1.GitRepository{}
+	}
+	return nil
+}
+
+func (s Source) deny(own string) Source {
+	return s.because(Denied, "cannot access %s %s/%s, cross-namespace references have been disabled; use a source in"+
+		" namespace %s or start the controller with --allow-cross-namespace-refs", s.Kind, s.Namespace, s.Name, own)
+}
+
+func (s Source) read(obj artifactSource) Source {
+	artifact := obj.GetArtifact()
+	if artifact == nil {
+		return s.because(NoArtifact, "Source is not ready, artifact not found: %s %s/%s: %s",
+			s.Kind, s.Namespace, s.Name, progress(obj))
+	}
+	s.State = Ready
+	s.Revision, s.Digest, s.URL = artifact.Revision, artifact.Digest, artifact.URL
+	return s
+}
+
+// progress is the source's own word on why it has no artifact.
+func progress(obj artifactSource) string {
+	if message := conditions.GetMessage(obj, meta.ReadyCondition); message != "" {
+		return message
+	}
+	return "source-controller has not looked at it yet"
+}
+
+func (s Source) because(state State, format string, args ...any) Source {
+	s.State, s.Message = state, fmt.Sprintf(format, args...)
+	return s
+}

@@ -1,0 +1,3 @@
+// Package runner does one TerraformRun, from work order to result, inside the run's own pod and with the rights of the
+// pod's account. Execute is the way in; a run's steps are listed, in order, in job.steps.
+package runner

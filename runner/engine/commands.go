@@ -1,0 +1,200 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/go-version"
+	"github.com/hashicorp/terraform-exec/tfexec"
+	tfjson "github.com/hashicorp/terraform-json"
+)
+
+// DefaultWorkspace always exists and needs not be selected.
+const DefaultWorkspace = "default"
+
+// jsonInit is the version from which on an engine has "init -json". *(OpenTofu: changelog of 1.12; Terraform: 1.9)*
+var jsonInit = map[string]*version.Version{
+	Tofu:      version.Must(version.NewVersion("1.12.0")),
+	Terraform: version.Must(version.NewVersion("1.9.0")),
+}
+
+// InitOptions of Init.
+type InitOptions struct {
+	// Upgrade takes newer versions of providers and modules than those locked.
+	Upgrade bool
+}
+
+// Init initialises the working directory with -reconfigure. Never with -force-copy or -migrate-state: these would copy
+// the state of one backend over that of another.
+func (e *Engine) Init(ctx context.Context, o InitOptions) error {
+	opts := []tfexec.InitOption{tfexec.Reconfigure(true), tfexec.Upgrade(o.Upgrade)}
+	return e.run(ctx, "init", func(ctx context.Context, out io.Writer) error {
+		if e.hasJSONInit() {
+			return e.tf.InitJSON(ctx, out, opts...)
+		}
+		e.tf.SetStdout(out)
+		return e.tf.Init(ctx, opts...)
+	})
+}
+
+func (e *Engine) hasJSONInit() bool {
+	own, err := version.NewVersion(e.binary.Identity.Version)
+	since := jsonInit[e.binary.Identity.Name]
+	return err == nil && since != nil && own.Core().GreaterThanOrEqual(since)
+}
+
+// SelectWorkspace selects a workspace, and makes it when there is none of that name.
+func (e *Engine) SelectWorkspace(ctx context.Context, name string) error {
+	if name == DefaultWorkspace {
+		return nil
+	}
+	var all []string
+	err := e.run(ctx, "workspace list", func(ctx context.Context, _ io.Writer) (err error) {
+		all, _, err = e.tf.WorkspaceList(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if slices.Contains(all, name) {
+		return e.run(ctx, "workspace select", func(ctx context.Context, _ io.Writer) error { return e.tf.WorkspaceSelect(ctx, name) })
+	}
+	return e.run(ctx, "workspace new", func(ctx context.Context, _ io.Writer) error { return e.tf.WorkspaceNew(ctx, name) })
+}
+
+// PlanOptions of Plan.
+type PlanOptions struct {
+	// Out is the name of the plan file, relative to the working directory.
+	Out string
+	// Destroy plans the destruction of everything.
+	Destroy bool
+	// NoLock leaves the state unlocked.
+	NoLock bool
+	// LockTimeout is how long to wait for the lock.
+	LockTimeout time.Duration
+	// Targets limit the plan to these addresses.
+	Targets []string
+	// VarFiles are variable files; relative to the working directory, or absolute.
+	VarFiles []string
+}
+
+func (o PlanOptions) options() []tfexec.PlanOption {
+	opts := []tfexec.PlanOption{
+		tfexec.Out(o.Out),
+		tfexec.Destroy(o.Destroy),
+		tfexec.Lock(!o.NoLock),
+		tfexec.LockTimeout(o.LockTimeout.String()),
+	}
+	for _, target := range o.Targets {
+		opts = append(opts, tfexec.Target(target))
+	}
+	for _, file := range o.VarFiles {
+		opts = append(opts, tfexec.VarFile(file))
+	}
+	return opts
+}
+
+// Plan makes a plan and saves it. The answer is whether the engine sees changes, which includes those of the state
+// alone.
+func (e *Engine) Plan(ctx context.Context, o PlanOptions) (changes bool, err error) {
+	err = e.run(ctx, "plan", func(ctx context.Context, out io.Writer) error {
+		changes, err = e.tf.PlanJSON(ctx, out, o.options()...)
+		return err
+	})
+	return changes, err
+}
+
+// ShowPlan reads a saved plan. It holds sensitive values in clear. Numbers are json.Number.
+func (e *Engine) ShowPlan(ctx context.Context, file string) (plan *tfjson.Plan, err error) {
+	err = e.run(ctx, "show", func(ctx context.Context, _ io.Writer) error {
+		plan, err = e.tf.ShowPlanFile(ctx, file, tfexec.JSONNumber(true))
+		return err
+	})
+	return plan, err
+}
+
+// ApplyOptions of Apply.
+type ApplyOptions struct {
+	// PlanFile is the name of the saved plan, relative to the working directory.
+	PlanFile string
+	// LockTimeout is how long to wait for the lock.
+	LockTimeout time.Duration
+	// Parallelism of the apply; 0 is the engine's default.
+	Parallelism int
+}
+
+func (o ApplyOptions) options() []tfexec.ApplyOption {
+	opts := []tfexec.ApplyOption{tfexec.DirOrPlan(o.PlanFile), tfexec.LockTimeout(o.LockTimeout.String())}
+	if o.Parallelism > 0 {
+		opts = append(opts, tfexec.Parallelism(o.Parallelism))
+	}
+	return opts
+}
+
+// Apply applies a saved plan, one for destruction too. An interrupt that comes when all is done changes nothing.
+func (e *Engine) Apply(ctx context.Context, o ApplyOptions) error {
+	return e.run(ctx, "apply", func(ctx context.Context, out io.Writer) error {
+		err := e.tf.ApplyJSON(ctx, out, o.options()...)
+		var exit *exec.ExitError
+		if s, ok := out.(*stream); ok && s.applied && !errors.As(err, &exit) {
+			return nil
+		}
+		return err
+	})
+}
+
+// Output is an output value of the root module.
+type Output struct {
+	Sensitive bool
+	// Type is the type in cty's JSON form, Value the value, both as the engine prints them.
+	Type, Value json.RawMessage
+}
+
+// Outputs reads the outputs from the state, sensitive ones in clear.
+func (e *Engine) Outputs(ctx context.Context) (map[string]Output, error) {
+	outputs := map[string]Output{}
+	err := e.run(ctx, "output", func(ctx context.Context, _ io.Writer) error {
+		found, err := e.tf.Output(ctx)
+		for name, o := range found {
+			outputs[name] = Output{Sensitive: o.Sensitive, Type: o.Type, Value: o.Value}
+		}
+		return err
+	})
+	return outputs, err
+}
+
+// ShowState reads the state, sensitive values in clear.
+func (e *Engine) ShowState(ctx context.Context) (state *tfjson.State, err error) {
+	err = e.run(ctx, "show", func(ctx context.Context, _ io.Writer) error {
+		state, err = e.tf.Show(ctx)
+		return err
+	})
+	return state, err
+}
+
+// PullState reads the state from its backend, in the engine's own form; empty when there is none. Sensitive values are
+// in clear.
+func (e *Engine) PullState(ctx context.Context) (state []byte, err error) {
+	err = e.run(ctx, "state pull", func(ctx context.Context, _ io.Writer) error {
+		text, err := e.tf.StatePull(ctx)
+		state = []byte(text)
+		return err
+	})
+	return state, err
+}
+
+// PushState writes a state file to the backend, under the lock. The engine refuses another lineage and an older serial.
+func (e *Engine) PushState(ctx context.Context, file string) error {
+	return e.run(ctx, "state push", func(ctx context.Context, _ io.Writer) error {
+		if err := e.tf.StatePush(ctx, file, tfexec.Lock(true)); err != nil {
+			return fmt.Errorf("push %s: %w", file, err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,171 @@
+package engine
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+// MaxDiagnostics is how many diagnostics of a command are kept.
+const MaxDiagnostics = 20
+
+// Class says what a failure means to the run.
+type Class int
+
+const (
+	// ClassOther is a failure like any other.
+	ClassOther Class = iota
+	// ClassLocked says that someone else holds the lock of the state.
+	ClassLocked
+	// ClassPlanUnusable says that a saved plan can't be applied, now or ever; a new one has to be made.
+	ClassPlanUnusable
+	// ClassStateNotSaved says that the engine could not write the state; it may have left errored.tfstate.
+	ClassStateNotSaved
+)
+
+// classes tells failures apart by the summary of a diagnostic: the engines give neither a type nor a code. The texts are
+// those of OpenTofu 1.12 and Terraform 1.5 to 1.13, which share them. A text ends with "*" where it goes on.
+var classes = []struct {
+	summary string
+	class   Class
+}{
+	// Also when two clients race for a lease of the kubernetes backend; the detail then has no "Lock Info".
+	{"Error acquiring the state lock", ClassLocked},
+	// The serial of the state is not the one in the plan.
+	{"Saved plan is stale", ClassPlanUnusable},
+	// The lineage of the state is not the one in the plan.
+	{"Saved plan does not match the given state", ClassPlanUnusable},
+	// The lock file is not the one in the plan.
+	{"Inconsistent dependency lock file", ClassPlanUnusable},
+	{"Saved plan has no dependency lock information", ClassPlanUnusable},
+	// A variable has got another value, or can't be read any more.
+	{"Mismatch between input and plan variable value", ClassPlanUnusable},
+	{"Invalid variable value in plan", ClassPlanUnusable},
+	// Another version of the engine has written the plan, or the file is damaged.
+	{`Failed to load "*`, ClassPlanUnusable},
+	{"Failed to read plan from plan file", ClassPlanUnusable},
+	{"Invalid plan file", ClassPlanUnusable},
+	{"Failed to save state", ClassStateNotSaved},
+	{"Failed to persist state to backend", ClassStateNotSaved},
+}
+
+// Error is the failure of a command of the engine. It wraps what made the command end: an *exec.ExitError, or an error
+// that answers to the context's (errors.Is).
+type Error struct {
+	// Command is the name of the command, like "plan".
+	Command string
+	// Diagnostics are the engine's errors, then its warnings; at most MaxDiagnostics.
+	Diagnostics []v1alpha2.Diagnostic
+	// Errors is how many errors there were in all.
+	Errors int
+	// Class of the failure: of the first error that has one.
+	Class Class
+	err   error
+}
+
+// Error names the command, what made it end, and its first error. It holds text of the engine: redact it.
+func (e *Error) Error() string {
+	text := "engine command " + e.Command + ": " + e.cause()
+	if len(e.Diagnostics) > 0 {
+		text += ": " + Describe(e.Diagnostics[0])
+	}
+	return text
+}
+
+// cause is without the engine's output, which terraform-exec appends to the error.
+func (e *Error) cause() string {
+	line, _, _ := strings.Cut(e.err.Error(), "\n")
+	return line
+}
+
+// Unwrap gives what made the command end.
+func (e *Error) Unwrap() error { return e.err }
+
+// ClassOf is the class of the failure in err's chain, ClassOther when there is none.
+func ClassOf(err error) Class {
+	var failure *Error
+	if errors.As(err, &failure) {
+		return failure.Class
+	}
+	return ClassOther
+}
+
+func classify(diagnostics []v1alpha2.Diagnostic) Class {
+	for _, d := range diagnostics {
+		if d.Severity != severityError {
+			continue
+		}
+		for _, c := range classes {
+			start, open := strings.CutSuffix(c.summary, "*")
+			if d.Summary == c.summary || open && strings.HasPrefix(d.Summary, start) {
+				return c.class
+			}
+		}
+	}
+	return ClassOther
+}
+
+const (
+	severityError   = "error"
+	severityWarning = "warning"
+)
+
+// collector keeps the diagnostics of one command, within bounds.
+type collector struct {
+	errors, warnings []v1alpha2.Diagnostic
+	errorCount       int
+}
+
+func (c *collector) add(d v1alpha2.Diagnostic) {
+	switch {
+	case d.Severity != severityError:
+		if len(c.warnings) < MaxDiagnostics {
+			c.warnings = append(c.warnings, d)
+		}
+	default:
+		c.errorCount++
+		if len(c.errors) < MaxDiagnostics {
+			c.errors = append(c.errors, d)
+		}
+	}
+}
+
+func (c *collector) all() []v1alpha2.Diagnostic {
+	all := slices.Concat(c.errors, c.warnings)
+	return all[:min(len(all), MaxDiagnostics)]
+}
+
+// place is how the engine's texts for people say where: "  on main.tf line 2, in resource ...".
+var place = regexp.MustCompile(`(?m)^\s*on (\S+) line (\d+)`)
+
+// fromText reads the diagnostics of a command that has no JSON form: "Error: SUMMARY", an empty line, the detail.
+func fromText(text string) []v1alpha2.Diagnostic {
+	var found []v1alpha2.Diagnostic
+	for _, line := range strings.Split(text, "\n") {
+		line = strings.TrimRight(strings.TrimLeft(line, "│╷╵ "), " ")
+		if summary, ok := strings.CutPrefix(line, "Error: "); ok {
+			found = append(found, v1alpha2.Diagnostic{Severity: severityError, Summary: summary})
+		} else if summary, ok := strings.CutPrefix(line, "Warning: "); ok {
+			found = append(found, v1alpha2.Diagnostic{Severity: severityWarning, Summary: summary})
+		} else if len(found) > 0 {
+			found[len(found)-1].Detail += line + "\n"
+		}
+	}
+	for i := range found {
+		settle(&found[i])
+	}
+	return found
+}
+
+func settle(d *v1alpha2.Diagnostic) {
+	if at := place.FindStringSubmatch(d.Detail); at != nil {
+		d.File = at[1]
+		d.Line, _ = strconv.Atoi(at[2])
+	}
+	d.Summary = bounded(d.Summary, maxDetail)
+	d.Detail = bounded(strings.TrimSpace(d.Detail), maxDetail)
+}

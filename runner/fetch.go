@@ -1,0 +1,63 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path"
+
+	securejoin "github.com/cyphar/filepath-securejoin"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/source"
+)
+
+// fetch gets the artifact of the run into an empty folder, verified against its digest, and finds the module in it.
+func (j *job) fetch(ctx context.Context) error {
+	root := j.cfg.dir(j.owner.Name)
+	if err := emptied(root); err != nil {
+		return fail(v1alpha2.ReasonArtifactFailed, fmt.Errorf("empty the working directory: %w", err))
+	}
+	address, err := url.JoinPath(j.cfg.Artifacts.URL, "artifacts", j.run.Namespace, j.run.Name)
+	if err != nil {
+		return fail(v1alpha2.ReasonArtifactFailed, fmt.Errorf("address of the artifact: %w", err))
+	}
+	err = source.Fetch(ctx, source.Request{
+		URL:       address,
+		CA:        j.cfg.Artifacts.CA,
+		TokenFile: j.cfg.Artifacts.TokenFile,
+		Digest:    j.run.Spec.Source.Digest,
+		MaxBytes:  j.cfg.Artifacts.MaxBytes,
+	}, root)
+	if err != nil {
+		return fail(v1alpha2.ReasonArtifactFailed, err)
+	}
+	j.root = root
+	return j.findModule()
+}
+
+func emptied(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return os.MkdirAll(dir, 0o700)
+}
+
+// findModule resolves spec.path. Links in the artifact lead nowhere outside of it.
+func (j *job) findModule() error {
+	module, err := securejoin.SecureJoin(j.root, j.spec.Path)
+	if err == nil {
+		var info os.FileInfo
+		if info, err = os.Stat(module); err == nil && !info.IsDir() {
+			err = os.ErrNotExist
+		}
+	}
+	if err != nil {
+		s := j.run.Spec.Source
+		return fail(v1alpha2.ReasonArtifactFailed, fmt.Errorf("spec.path %q is not in artifact %s of %s/%s",
+			path.Clean(j.spec.Path), s.Revision, s.Kind, s.Name))
+	}
+	j.module = module
+	return nil
+}

@@ -1,0 +1,127 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/backend"
+	"github.com/terraform-controller/terraform-controller/internal/lock"
+)
+
+// guard looks at state and lock through the API, before the engine does anything: init would make a new, empty state
+// where one is gone. What other backends hold is only known after init, see guardPulled.
+func (j *job) guard(ctx context.Context) error {
+	if !j.backend.Kubernetes {
+		return nil
+	}
+	found, err := backend.ReadState(ctx, j.cfg.Client, j.backend)
+	var unreadable *backend.StateError
+	if errors.As(err, &unreadable) {
+		return fail(v1alpha2.ReasonStateGuard, err)
+	}
+	if err != nil {
+		return fail(v1alpha2.ReasonTFExecInitFailed, err)
+	}
+	if err := backend.Guard(j.run.Spec.State, found); err != nil {
+		return fail(v1alpha2.ReasonStateGuard, err)
+	}
+	if err := j.unlock(ctx); err != nil {
+		return fail(v1alpha2.ReasonTFExecInitFailed, err)
+	}
+	return j.readLock(ctx)
+}
+
+// unlock releases the one lock that the run has orders to release. A lock of another ID stays, and a free one is free:
+// then the engine will see.
+func (j *job) unlock(ctx context.Context) error {
+	order := j.run.Spec.Unlock
+	if order == nil {
+		return nil
+	}
+	err := lock.Release(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease, order.ID)
+	var other *lock.HeldByOtherError
+	if errors.Is(err, lock.ErrNotHeld) || errors.As(err, &other) {
+		j.log.Info("no lock was released", "id", order.ID, "why", err.Error())
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	j.log.Info("lock released", "id", order.ID, "evidence", order.Evidence)
+	return nil
+}
+
+// readLock records who holds the lock. That is no failure yet: the engine waits for it as long as it may.
+func (j *job) readLock(ctx context.Context) error {
+	info, err := lock.Read(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease)
+	if err != nil {
+		return fail(v1alpha2.ReasonTFExecInitFailed, err)
+	}
+	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Lock = info })
+	return nil
+}
+
+// guardPulled is the guard for states that only the engine can read.
+func (j *job) guardPulled(ctx context.Context) error {
+	if j.backend.Kubernetes {
+		return nil
+	}
+	found, err := j.pullState(ctx)
+	if err != nil {
+		return fail(v1alpha2.ReasonTFExecInitFailed, err)
+	}
+	if err := backend.Guard(j.run.Spec.State, found); err != nil {
+		return fail(v1alpha2.ReasonStateGuard, err)
+	}
+	return nil
+}
+
+// readState is the state as it is now, nil when there is none.
+func (j *job) readState(ctx context.Context) (*v1alpha2.StateStatus, error) {
+	switch {
+	case j.backend == nil:
+		return nil, errors.New("the backend is not known yet")
+	case j.backend.Kubernetes:
+		return backend.ReadState(ctx, j.cfg.Client, j.backend)
+	case j.engine == nil:
+		return nil, errors.New("the engine was not started")
+	default:
+		return j.pullState(ctx)
+	}
+}
+
+func (j *job) pullState(ctx context.Context) (*v1alpha2.StateStatus, error) {
+	content, err := j.engine.PullState(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("pull the state: %w", err)
+	}
+	return identify(content)
+}
+
+// identify reads what identifies a state of format 4; nil when there is none.
+func identify(content []byte) (*v1alpha2.StateStatus, error) {
+	if len(content) == 0 {
+		return nil, nil
+	}
+	var state struct {
+		Lineage   string `json:"lineage"`
+		Serial    int64  `json:"serial"`
+		Resources []struct {
+			Mode      string            `json:"mode"`
+			Instances []json.RawMessage `json:"instances"`
+		} `json:"resources"`
+	}
+	if err := json.Unmarshal(content, &state); err != nil {
+		return nil, errors.New("the pulled state is no JSON")
+	}
+	found := &v1alpha2.StateStatus{Lineage: state.Lineage, Serial: state.Serial, Size: int64(len(content))}
+	for _, r := range state.Resources {
+		if r.Mode == "managed" {
+			found.Resources += int64(len(r.Instances))
+		}
+	}
+	return found, nil
+}

@@ -1,0 +1,53 @@
+package runner
+
+import (
+	"context"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/runner/engine"
+)
+
+// findEngine finds the engine of the image. That runs nothing but its version command.
+func (j *job) findEngine(ctx context.Context) error {
+	binary, err := engine.Find(ctx)
+	if err != nil {
+		return fail(v1alpha2.ReasonTFExecNewFailed, err)
+	}
+	j.engine, err = engine.New(ctx, binary, j.module, engine.Options{
+		Grace:   stepGrace,
+		Kill:    j.kill,
+		Observe: j.observe,
+		Log:     j.log,
+	})
+	if err != nil {
+		return fail(v1alpha2.ReasonTFExecNewFailed, err)
+	}
+	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Engine = &binary.Identity })
+	j.log.Info("engine found", "name", binary.Identity.Name, "version", binary.Identity.Version)
+	return nil
+}
+
+// observe takes in what the engine says while it works.
+func (j *job) observe(e engine.Event) {
+	j.progress.Observe(e)
+	level := 0
+	switch e.Type {
+	case engine.EventVersion, engine.EventApplyProgress, "refresh_start", "refresh_complete":
+		level = 1
+	default:
+	}
+	j.log.V(level).Info(j.secrets.text(e.String()), "from", "engine")
+}
+
+// initialise prepares backend, modules and providers, and selects the workspace. An apply takes the versions of its
+// plan, whatever spec.upgradeOnInit says.
+func (j *job) initialise(ctx context.Context) error {
+	upgrade := j.run.Spec.Operation == v1alpha2.OperationPlan && j.spec.GetUpgradeOnInit()
+	if err := j.engine.Init(ctx, engine.InitOptions{Upgrade: upgrade}); err != nil {
+		return j.engineFailure(v1alpha2.ReasonTFExecInitFailed, err)
+	}
+	if err := j.engine.SelectWorkspace(ctx, j.spec.GetWorkspace()); err != nil {
+		return j.engineFailure(v1alpha2.ReasonSelectWorkspaceFailed, err)
+	}
+	return j.guardPulled(ctx)
+}

@@ -1,0 +1,73 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/lock"
+	"github.com/terraform-controller/terraform-controller/runner/engine"
+)
+
+// lockOf says whether a command failed for a lock that someone else holds, and what is known of that one.
+func lockOf(err error) (*v1alpha2.LockInfo, bool) {
+	var failed *engine.Error
+	if !errors.As(err, &failed) {
+		return nil, false
+	}
+	for _, d := range failed.Diagnostics {
+		if info, found := lock.FromText(d.Detail); found {
+			return info, true
+		}
+	}
+	return nil, failed.Class == engine.ClassLocked
+}
+
+// lockFailure names the holder. Without the engine's word of it, what the guard has seen counts.
+func (j *job) lockFailure(info *v1alpha2.LockInfo, err error) *failure {
+	if info == nil {
+		info = j.report.status().Lock
+	}
+	f := fail(v1alpha2.ReasonLockHeld, err)
+	if info == nil {
+		f.message = "the state is locked, its holder is not known: " + f.message
+		return f
+	}
+	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Lock = info })
+	f.message = "the state is locked: " + lockText(info, j.cfg.Now())
+	return f
+}
+
+func lockText(info *v1alpha2.LockInfo, now time.Time) string {
+	text := fmt.Sprintf("lock %s, held by %s for %s", orUnknown(info.ID), orUnknown(info.Who), orUnknown(info.Operation))
+	if created, ok := lockTime(info.Created); ok {
+		text += fmt.Sprintf(" since %s (%s ago)", created.UTC().Format(time.RFC3339), now.Sub(created).Round(time.Second))
+	}
+	return text
+}
+
+// lockTime reads the time of a lock: the Lease has it in RFC 3339, the engine's text as Go prints it.
+func lockTime(text string) (time.Time, bool) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999 -0700 MST"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "(unknown)"
+	}
+	return s
+}
+
+// lockTimeout is how long the engine waits for the lock.
+func lockTimeout(spec *v1alpha2.TerraformSpec) time.Duration {
+	if spec.TfState == nil {
+		return 0
+	}
+	return durationOr(spec.TfState.LockTimeout, 0)
+}

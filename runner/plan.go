@@ -1,0 +1,170 @@
+package runner
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	securejoin "github.com/cyphar/filepath-securejoin"
+	tfjson "github.com/hashicorp/terraform-json"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/plan"
+	"github.com/terraform-controller/terraform-controller/internal/planstore"
+	"github.com/terraform-controller/terraform-controller/runner/engine"
+)
+
+// Bounds of what a run's status holds of a plan.
+const (
+	maxChanges     = 500
+	maxDestructive = 100
+	maxRendered    = 256 << 10
+)
+
+// plan makes a plan and reports it in a form without secrets.
+func (j *job) plan(ctx context.Context) error {
+	before, err := snapshot(j.root)
+	if err != nil {
+		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
+	}
+	options, err := j.planOptions()
+	if err != nil {
+		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
+	}
+	if _, err := j.engine.Plan(ctx, options); err != nil {
+		return j.engineFailure(v1alpha2.ReasonTFExecPlanFailed, err)
+	}
+	made, err := j.engine.ShowPlan(ctx, planFile)
+	if err != nil {
+		return j.engineFailure(v1alpha2.ReasonTFExecPlanFailed, err)
+	}
+	j.secrets.add(plan.Secrets(made)...)
+	changes, err := plan.FromJSON(made, digestKey(j.owner))
+	if err != nil {
+		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
+	}
+	if changes.Empty() {
+		j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan = &v1alpha2.RunPlan{Short: changes.Summary().String()} })
+		return nil
+	}
+	id := plan.ID(j.run.Spec.Source.Revision, changes.Content(), j.run.Spec.AppliesCompleted)
+	j.stored, err = j.collect(id, before)
+	if err != nil {
+		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
+	}
+	described := describe(j.stored, changes)
+	described.Changes = firstOf(changes.Digests(), maxChanges)
+	rendered, _ := plan.Render(made, maxRendered)
+	described.Rendered = plan.Truncate(j.secrets.text(rendered), maxRendered)
+	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan = described })
+	return nil
+}
+
+// digestKey is the key for the digests of an object's changes. It is derived from the object's UID, so that it is the
+// same for all its plans, needs no place to be kept, and equal changes of two objects have different digests. Who may
+// read the object can compute it: it keeps digests apart, it is no secret.
+func digestKey(owner *v1alpha2.Terraform) []byte {
+	key := sha256.Sum256([]byte("plan-digest" + string(owner.UID)))
+	return key[:]
+}
+
+func (j *job) planOptions() (engine.PlanOptions, error) {
+	options := engine.PlanOptions{
+		Out:         planFile,
+		Destroy:     j.spec.Destroy,
+		NoLock:      j.spec.Plan != nil && j.spec.Plan.Lock != nil && !*j.spec.Plan.Lock,
+		LockTimeout: lockTimeout(j.spec),
+		Targets:     j.spec.Targets,
+	}
+	for _, name := range j.spec.TfVarsFiles {
+		file, err := securejoin.SecureJoin(j.root, name)
+		if err != nil {
+			return options, fmt.Errorf("spec.tfVarsFiles: %q: %w", name, err)
+		}
+		options.VarFiles = append(options.VarFiles, file)
+	}
+	return options, nil
+}
+
+// describe is a plan for the status, without what a person reads.
+func describe(stored *planstore.Plan, changes *plan.Changes) *v1alpha2.RunPlan {
+	summary := changes.Summary()
+	return &v1alpha2.RunPlan{
+		ID:         stored.ID,
+		Digest:     stored.Digest,
+		Content:    changes.Content(),
+		HasChanges: !changes.Empty(),
+		Summary: v1alpha2.PlanSummary{
+			Add: summary.Add, Change: summary.Change, Replace: summary.Replace,
+			Destroy: summary.Destroy, Import: summary.Import, Forget: summary.Forget,
+		},
+		Short:       summary.String(),
+		Destructive: firstOf(changes.Destructive(), maxDestructive),
+	}
+}
+
+// collect takes together what has to travel with a plan. Files that are too large to travel are left behind: most
+// applies do not need them, and those that do say so.
+func (j *job) collect(id string, before files) (*planstore.Plan, error) {
+	file, err := os.ReadFile(filepath.Join(j.module, planFile))
+	if err != nil {
+		return nil, fmt.Errorf("read the plan file: %w", err)
+	}
+	locks, err := readOptional(filepath.Join(j.module, lockFile))
+	if err != nil {
+		return nil, fmt.Errorf("read the lock file: %w", err)
+	}
+	extra, err := packNew(j.root, before)
+	if errors.Is(err, errExtrasTooLarge) {
+		j.log.Info("files that the plan has made do not travel with it; an apply that needs them will fail", "reason", err.Error())
+	} else if err != nil {
+		return nil, err
+	}
+	return &planstore.Plan{
+		ID:             id,
+		Digest:         planstore.Digest(file),
+		File:           file,
+		LockFile:       locks,
+		Engine:         j.engine.Binary().Identity,
+		ArtifactDigest: j.run.Spec.Source.Digest,
+		Extra:          extra,
+	}, nil
+}
+
+// storePlan stores the plan. It counts from the moment that the run's status has its digest; plans of before are
+// removed after that.
+func (j *job) storePlan(ctx context.Context) error {
+	if j.stored == nil {
+		return nil
+	}
+	if err := planstore.Save(ctx, j.cfg.Client, j.owner, j.spec.GetWorkspace(), j.stored); err != nil {
+		return fail(v1alpha2.ReasonTFExecPlanFailed, fmt.Errorf("store the plan: %w", err))
+	}
+	return nil
+}
+
+// prunePlans removes stored plans that nobody can apply any more. What is left over goes with the next plan, or with
+// the object.
+func (j *job) prunePlans(ctx context.Context) {
+	keep := ""
+	if j.stored != nil {
+		keep = j.stored.Digest
+	}
+	if err := planstore.Prune(ctx, j.cfg.Client, j.owner, j.spec.GetWorkspace(), keep); err != nil {
+		j.log.Info("could not remove old plans", "error", err.Error())
+	}
+}
+
+// variables are the values of the root module's variables in a plan, but for those without value.
+func variables(made *tfjson.Plan) map[string]any {
+	values := map[string]any{}
+	for name, v := range made.Variables {
+		if v != nil && v.Value != nil {
+			values[name] = v.Value
+		}
+	}
+	return values
+}

@@ -1,0 +1,44 @@
+package runner
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/plan"
+)
+
+// redactor hides what has become known as secret so far: inputs from Secrets, sensitive values of plan and outputs.
+type redactor struct {
+	mu      sync.RWMutex
+	secrets []string
+}
+
+func (r *redactor) add(secrets ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range secrets {
+		if !slices.Contains(r.secrets, s) {
+			r.secrets = append(r.secrets, s)
+		}
+	}
+}
+
+func (r *redactor) text(s string) string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if len(r.secrets) == 0 {
+		return s
+	}
+	return plan.Redact(s, r.secrets)
+}
+
+func (r *redactor) diagnostics(list []v1alpha2.Diagnostic) []v1alpha2.Diagnostic {
+	hidden := slices.Clone(list)
+	for i := range hidden {
+		hidden[i].Summary = r.text(hidden[i].Summary)
+		hidden[i].Detail = r.text(hidden[i].Detail)
+		hidden[i].Address = r.text(hidden[i].Address)
+	}
+	return hidden
+}

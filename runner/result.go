@@ -1,0 +1,137 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/plan"
+	"github.com/terraform-controller/terraform-controller/runner/engine"
+)
+
+// stateTime limits the last look at the state.
+const stateTime = 30 * time.Second
+
+// defaultReasons are for errors that have none of their own.
+var defaultReasons = map[v1alpha2.RunStep]string{
+	v1alpha2.StepFetch:     v1alpha2.ReasonArtifactFailed,
+	v1alpha2.StepWorkspace: v1alpha2.ReasonTFExecInitFailed,
+	v1alpha2.StepGuard:     v1alpha2.ReasonTFExecInitFailed,
+	v1alpha2.StepInit:      v1alpha2.ReasonTFExecInitFailed,
+	v1alpha2.StepPlan:      v1alpha2.ReasonTFExecPlanFailed,
+	v1alpha2.StepStorePlan: v1alpha2.ReasonTFExecPlanFailed,
+	v1alpha2.StepLoadPlan:  v1alpha2.ReasonTFExecApplyFailed,
+	v1alpha2.StepApply:     v1alpha2.ReasonTFExecApplyFailed,
+	v1alpha2.StepOutputs:   v1alpha2.ReasonTFExecOutputFailed,
+}
+
+// explain makes the failure of a run of a step's error. Where the step was stopped, the reason to stop comes first.
+func (j *job) explain(step v1alpha2.RunStep, err error) *failure {
+	var f *failure
+	if !errors.As(err, &f) {
+		f = fail(defaultReasons[step], err)
+	}
+	var asked *cancelled
+	var late *deadlineError
+	switch {
+	case errors.As(err, &asked):
+		f.phase, f.reason, f.message = v1alpha2.RunCancelled, v1alpha2.ReasonCancelled, asked.Error()
+	case errors.As(err, &late):
+		f.reason, f.message = v1alpha2.ReasonDeadlineExceeded, late.Error()
+	case errors.Is(err, errTerminated):
+		f.reason, f.message = v1alpha2.ReasonInterrupted, errTerminated.Error()
+	default:
+		return f
+	}
+	f.message += "; " + j.standing(step)
+	if errors.Is(err, engine.ErrKilled) {
+		f.message += "; " + engine.ErrKilled.Error() + ": the state may lack what was in flight, and its lock may still be held"
+	}
+	return f
+}
+
+// standing says what a run that was stopped has done.
+func (j *job) standing(step v1alpha2.RunStep) string {
+	status := j.report.status()
+	switch {
+	case j.run.Spec.Operation == v1alpha2.OperationPlan || status.ApplyStartedAt == nil:
+		return "nothing was changed"
+	case step == v1alpha2.StepOutputs:
+		return "the apply was complete, its outputs were not handled"
+	}
+	parts := []string{
+		listed("done", j.progress.Done()),
+		listed("failed", j.progress.Failed()),
+		listed("in flight", j.progress.InFlight()),
+		listed("not started", j.progress.NotStarted()),
+	}
+	var said []string
+	for _, part := range parts {
+		if part != "" {
+			said = append(said, part)
+		}
+	}
+	if len(said) == 0 {
+		return "the engine has not said that it changed anything"
+	}
+	return strings.Join(said, "; ")
+}
+
+// finish reports the result, whatever has become of the context: the run's process may end only after that.
+func (j *job) finish(ctx context.Context, workErr error) error {
+	ctx = context.WithoutCancel(ctx)
+	j.lookAtState(ctx)
+	j.report.set(func(s *v1alpha2.TerraformRunStatus) { j.conclude(s, workErr) })
+	err := j.report.commit(ctx)
+	if apierrors.IsNotFound(err) {
+		j.log.Info("the run is gone, nobody is told its result")
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("report the result: %w", err)
+	}
+	if workErr == nil && j.run.Spec.Operation == v1alpha2.OperationPlan {
+		ctx, cancel := context.WithTimeout(ctx, stateTime)
+		defer cancel()
+		j.prunePlans(ctx)
+	}
+	return nil
+}
+
+// lookAtState records the state as the run leaves it. Not knowing it is no failure of the run.
+func (j *job) lookAtState(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, stateTime)
+	defer cancel()
+	state, err := j.readState(ctx)
+	if err != nil {
+		j.log.Info("the state after the run is not known", "error", j.secrets.text(err.Error()))
+		return
+	}
+	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.State = state })
+}
+
+// conclude fills in the end of a run.
+func (j *job) conclude(s *v1alpha2.TerraformRunStatus, workErr error) {
+	now := metav1.NewTime(j.cfg.Now())
+	s.FinishedAt = &now
+	var f *failure
+	if !errors.As(workErr, &f) {
+		s.Phase = v1alpha2.RunSucceeded
+		s.Lock = nil
+		j.log.Info("run succeeded")
+		return
+	}
+	s.Phase = f.phase
+	s.Failure = &v1alpha2.RunFailure{
+		Reason:      f.reason,
+		Message:     plan.Truncate(j.secrets.text(f.message), maxMessage),
+		Diagnostics: j.secrets.diagnostics(firstOf(f.diagnostics, engine.MaxDiagnostics)),
+	}
+	j.log.Info("run failed", "phase", s.Phase, "reason", s.Failure.Reason, "message", s.Failure.Message)
+}

@@ -1,0 +1,67 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/backend"
+	"github.com/terraform-controller/terraform-controller/internal/inputs"
+)
+
+const (
+	// variablesFile is the name that the incumbent gave it: its place in the alphabet decides which other files of
+	// variables override it.
+	variablesFile = "generated.auto.tfvars.json"
+	planFile      = "tfplan"
+	lockFile      = ".terraform.lock.hcl"
+	erroredState  = "errored.tfstate"
+
+	private = 0o600
+)
+
+// workspace writes what the module does not have itself: its backend and, for a plan, its variables.
+func (j *job) workspace(ctx context.Context) error {
+	if err := j.writeBackend(); err != nil {
+		return fail(v1alpha2.ReasonTFExecInitFailed, err)
+	}
+	if j.run.Spec.Operation == v1alpha2.OperationApply {
+		return nil
+	}
+	read, err := inputs.Read(ctx, j.cfg.Client, j.run.Namespace, j.spec)
+	if err != nil {
+		return fail(v1alpha2.ReasonVarsGenerationFailed, err)
+	}
+	j.secrets.add(read.Secrets...)
+	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inputs = read.Read })
+	if err := j.writeModuleFile(variablesFile, read.File); err != nil {
+		return fail(v1alpha2.ReasonVarsGenerationFailed, err)
+	}
+	return nil
+}
+
+func (j *job) writeBackend() error {
+	settings, err := backend.Render(j.owner.Name, j.run.Namespace, j.spec)
+	if err != nil {
+		return err
+	}
+	j.backend = settings
+	if settings.File == nil {
+		return nil
+	}
+	return j.writeModuleFile(backend.FileName, settings.File)
+}
+
+// writeModuleFile puts a file into the module's folder, in place of whatever the artifact has there.
+func (j *job) writeModuleFile(name string, content []byte) error {
+	path := filepath.Join(j.module, name)
+	if err := os.RemoveAll(path); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	if err := os.WriteFile(path, content, private); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,235 @@
+package api_test
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// fact is what a client can rely on of one field. Paths are dotted from spec or status; [] is an item of a list,
+// {} a value of a map. testdata/incumbent-fields.json has them of the incumbent's CRD, both versions.
+type fact struct {
+	Version   string            `json:"version,omitempty"`
+	Path      string            `json:"path"`
+	Type      string            `json:"type"`
+	Default   json.RawMessage   `json:"default,omitempty"`
+	Enum      []json.RawMessage `json:"enum,omitempty"`
+	Pattern   string            `json:"pattern,omitempty"`
+	Format    string            `json:"format,omitempty"`
+	MinLength *int64            `json:"minLength,omitempty"`
+	MaxLength *int64            `json:"maxLength,omitempty"`
+	Required  bool              `json:"required,omitempty"`
+	ListType  *string           `json:"x-kubernetes-list-type,omitempty"`
+	MapType   *string           `json:"x-kubernetes-map-type,omitempty"`
+	Unknown   *bool             `json:"x-kubernetes-preserve-unknown-fields,omitempty"`
+}
+
+// additive are the fields that we have and the incumbent has not; their children are covered.
+var additive = []string{
+	"spec.approval",
+	"spec.dependsOn[].readyExpr",
+	"spec.engine",
+	"spec.planServiceAccountName",
+	"spec.stateBackups",
+	"spec.timeouts",
+	"spec.writeOutputsToConfigMap",
+	"status.activeRun",
+	"status.appliesCompleted",
+	"status.appliesStarted",
+	"status.approval",
+	"status.plan.appliedTarget",
+	"status.plan.digest",
+	"status.plan.run",
+	"status.plan.summary",
+	"status.plan.target",
+	"status.runSequence",
+	"status.state",
+}
+
+func TestSchema_HasEveryFieldOfTheIncumbent(t *testing.T) {
+	theirs, ours := incumbentFacts(t), schemaFacts(version(t, crd(t, "terraforms"), "v1alpha2"))
+	if len(theirs) == 0 {
+		t.Fatal("testdata/incumbent-fields.json has no field of v1alpha2")
+	}
+	for _, path := range slices.Sorted(maps.Keys(theirs)) {
+		got, found := ours[path]
+		if !found {
+			t.Errorf("%s: the incumbent has it, we have not", path)
+			continue
+		}
+		if want := theirs[path]; encode(t, got) != encode(t, want) {
+			t.Errorf("%s\n  incumbent %s\n  ours      %s", path, encode(t, want), encode(t, got))
+		}
+	}
+	t.Logf("figure: %d fields of the incumbent's v1alpha2 compared with ours", len(theirs))
+}
+
+func TestSchema_AddsOnlyWhatIsListed(t *testing.T) {
+	theirs, ours := incumbentFacts(t), schemaFacts(version(t, crd(t, "terraforms"), "v1alpha2"))
+	used := map[string]bool{}
+	for _, path := range slices.Sorted(maps.Keys(ours)) {
+		if _, found := theirs[path]; found {
+			continue
+		}
+		parent := slices.IndexFunc(additive, func(a string) bool { return isWithin(path, a) })
+		if parent < 0 {
+			t.Errorf("%s is neither the incumbent's nor listed as additive", path)
+			continue
+		}
+		used[additive[parent]] = true
+		if ours[path].Required && path == additive[parent] {
+			t.Errorf("%s is required: every manifest that exists would be refused", path)
+		}
+	}
+	for _, path := range additive {
+		if !used[path] {
+			t.Errorf("%s is listed as additive, but there is no such field", path)
+		}
+	}
+}
+
+func TestSchema_ExplainsEveryField(t *testing.T) {
+	for _, plural := range []string{"terraforms", "terraformruns"} {
+		root := version(t, crd(t, plural), "v1alpha2").Schema.OpenAPIV3Schema
+		for _, part := range []string{"spec", "status"} {
+			schema := root.Properties[part]
+			walk(&schema, part, false, func(path string, _ bool, s *apiextensionsv1.JSONSchemaProps) {
+				isItem := strings.HasSuffix(path, "[]") || strings.HasSuffix(path, "{}")
+				if !isItem && strings.TrimSpace(s.Description) == "" {
+					t.Errorf("%s %s has no description: kubectl explain says nothing", plural, path)
+				}
+			})
+		}
+	}
+}
+
+func TestPrinterColumns_KeepTheIncumbentsAndAddOursBetween(t *testing.T) {
+	want := [][2]string{
+		{"Ready", `.status.conditions[?(@.type=="Ready")].status`},
+		{"Revision", ".status.lastAppliedRevision"},
+		{"Plan", ".status.plan.summary"},
+		{"Pending", ".status.plan.pending"},
+		{"Status", `.status.conditions[?(@.type=="Ready")].message`},
+		{"Age", ".metadata.creationTimestamp"},
+	}
+	var got [][2]string
+	for _, column := range version(t, crd(t, "terraforms"), "v1alpha2").AdditionalPrinterColumns {
+		got = append(got, [2]string{column.Name, column.JSONPath})
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("columns are %q, want %q", got, want)
+	}
+}
+
+// isWithin says that path is ancestor, or a field, item or value of it.
+func isWithin(path, ancestor string) bool {
+	rest, found := strings.CutPrefix(path, ancestor)
+	return found && (rest == "" || strings.ContainsRune(".[{", rune(rest[0])))
+}
+
+func incumbentFacts(t *testing.T) map[string]fact {
+	t.Helper()
+	content, err := os.ReadFile("testdata/incumbent-fields.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []fact
+	if err := json.Unmarshal(content, &all); err != nil {
+		t.Fatalf("reading testdata/incumbent-fields.json: %v", err)
+	}
+	facts := map[string]fact{}
+	for _, f := range all {
+		if f.Version == "v1alpha2" {
+			f.Version = ""
+			facts[f.Path] = f
+		}
+	}
+	return facts
+}
+
+func crd(t *testing.T, plural string) *apiextensionsv1.CustomResourceDefinition {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(crdFolder, "infra.contrib.fluxcd.io_"+plural+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	if err := yaml.UnmarshalStrict(content, crd); err != nil {
+		t.Fatalf("reading the CRD of %s: %v", plural, err)
+	}
+	return crd
+}
+
+func version(t *testing.T, crd *apiextensionsv1.CustomResourceDefinition, name string) *apiextensionsv1.CustomResourceDefinitionVersion {
+	t.Helper()
+	for i := range crd.Spec.Versions {
+		if crd.Spec.Versions[i].Name == name {
+			return &crd.Spec.Versions[i]
+		}
+	}
+	t.Fatalf("%s has no version %s", crd.Name, name)
+	return nil
+}
+
+func schemaFacts(version *apiextensionsv1.CustomResourceDefinitionVersion) map[string]fact {
+	facts := map[string]fact{}
+	for _, part := range []string{"spec", "status"} {
+		schema := version.Schema.OpenAPIV3Schema.Properties[part]
+		walk(&schema, part, false, func(path string, required bool, s *apiextensionsv1.JSONSchemaProps) {
+			facts[path] = newFact(path, required, s)
+		})
+	}
+	return facts
+}
+
+func newFact(path string, required bool, s *apiextensionsv1.JSONSchemaProps) fact {
+	f := fact{
+		Path: path, Type: cmp.Or(s.Type, "any"), Pattern: s.Pattern, Format: s.Format, MinLength: s.MinLength,
+		MaxLength: s.MaxLength, Required: required, ListType: s.XListType, MapType: s.XMapType,
+		Unknown: s.XPreserveUnknownFields,
+	}
+	if s.XIntOrString {
+		f.Type = "int-or-string"
+	}
+	if s.Default != nil {
+		f.Default = s.Default.Raw
+	}
+	for _, value := range s.Enum {
+		f.Enum = append(f.Enum, value.Raw)
+	}
+	return f
+}
+
+// walk visits a schema and all below it.
+func walk(s *apiextensionsv1.JSONSchemaProps, path string, required bool,
+	visit func(path string, required bool, s *apiextensionsv1.JSONSchemaProps),
+) {
+	visit(path, required, s)
+	for name, child := range s.Properties {
+		walk(&child, path+"."+name, slices.Contains(s.Required, name), visit)
+	}
+	if s.Items != nil && s.Items.Schema != nil {
+		walk(s.Items.Schema, path+"[]", false, visit)
+	}
+	if s.AdditionalProperties != nil && s.AdditionalProperties.Schema != nil {
+		walk(s.AdditionalProperties.Schema, path+"{}", false, visit)
+	}
+}
+
+// encode writes a fact so that two of them can be compared and read.
+func encode(t *testing.T, f fact) string {
+	t.Helper()
+	content, err := json.Marshal(f)
+	if err != nil {
+		t.Fatalf("encoding %s: %v", f.Path, err)
+	}
+	return string(content)
+}

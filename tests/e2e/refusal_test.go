@@ -1,0 +1,251 @@
+package e2e
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	fluxmeta "github.com/fluxcd/pkg/apis/meta"
+	sourcev1 "github.com/fluxcd/source-controller/api/v1"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/types"
+	"github.com/opencontainers/go-digest"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/local"
+)
+
+func json(text string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(text)} }
+
+// TestBadInput: each is said in a condition that names the field, the value and what to do, and nothing is tried
+// again before its time.
+func TestBadInput(t *testing.T) {
+	cases := map[string]struct {
+		files  map[string]string
+		change func(*infrav1.Terraform)
+		reason string
+		says   []string
+		// mend makes it right; nil: a commit or a changed spec is shown elsewhere.
+		mend func(*story)
+	}{
+		"missing path": {
+			change: func(tf *infrav1.Terraform) { tf.Spec.Path = "./modules/nowhere" },
+			reason: infrav1.ReasonArtifactFailed, says: []string{"spec.path", "modules/nowhere", "GitRepository"},
+			mend: func(s *story) { s.change(func(tf *infrav1.Terraform) { tf.Spec.Path = "" }) },
+		},
+		"path out of the artifact": {
+			change: func(tf *infrav1.Terraform) { tf.Spec.Path = "../../../etc" },
+			reason: infrav1.ReasonArtifactFailed, says: []string{"spec.path", "../../../etc"},
+		},
+		"invalid HCL": {
+			files:  map[string]string{"broken.tf": "resource \"terraform_data\" {\n"},
+			reason: infrav1.ReasonTFExecInitFailed, says: []string{"broken.tf:1"},
+		},
+		"unknown provider": {
+			files:  map[string]string{"main.tf": "terraform {\n required_providers {\n  x = { source = \"example/nowhere\" }\n }\n}\n"},
+			reason: infrav1.ReasonTFExecInitFailed, says: []string{"example/nowhere"},
+		},
+		"missing Secret": {
+			change: func(tf *infrav1.Terraform) {
+				tf.Spec.VarsFrom = []infrav1.VarsReference{{Kind: "Secret", Name: "credentials"}}
+			},
+			reason: infrav1.ReasonVarsGenerationFailed, says: []string{"spec.varsFrom[0]", "credentials"},
+		},
+		"missing key": {
+			change: func(tf *infrav1.Terraform) {
+				tf.Spec.VarsFrom = []infrav1.VarsReference{{Kind: "ConfigMap", Name: "kube-root-ca.crt", VarsKeys: []string{"nmae"}}}
+			},
+			reason: infrav1.ReasonVarsGenerationFailed, says: []string{"spec.varsFrom[0].varsKeys[0]", "nmae", "ca.crt"},
+		},
+		"missing ServiceAccount": {
+			change: func(tf *infrav1.Terraform) { tf.Spec.ServiceAccountName = "nobody" },
+			reason: infrav1.ReasonRunnerForbidden, says: []string{"spec.serviceAccountName", `"nobody"`, "create it"},
+			mend: func(s *story) {
+				account := metav1.ObjectMeta{Namespace: s.tenant.Namespace, Name: "nobody"}
+				s.Expect(system.Client.Create(s.ctx, &corev1.ServiceAccount{ObjectMeta: account})).To(Succeed())
+				s.Expect(system.Client.Create(s.ctx, &rbacv1.RoleBinding{
+					ObjectMeta: account, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "tf-runner-role"},
+					Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: "nobody", Namespace: s.tenant.Namespace}},
+				})).To(Succeed())
+				s.annotate(fluxmeta.ReconcileRequestAnnotation, "now")
+			},
+		},
+		"unknown image": {
+			change: func(tf *infrav1.Terraform) { tf.Spec.RunnerPodTemplate.Spec.Image = "example.com/nowhere:v1" },
+			reason: infrav1.ReasonRunnerPending, says: []string{"spec.runnerPodTemplate.spec.image", "example.com/nowhere:v1", "Image"},
+			mend: func(s *story) {
+				s.change(func(tf *infrav1.Terraform) { tf.Spec.RunnerPodTemplate.Spec.Image = "" })
+			},
+		},
+		"missing Secret for the pod's environment": {
+			change: func(tf *infrav1.Terraform) {
+				tf.Spec.RunnerPodTemplate.Spec.Env = []corev1.EnvVar{{Name: "TOKEN", ValueFrom: &corev1.EnvVarSource{
+					SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "token"}, Key: "value"},
+				}}}
+			},
+			reason: infrav1.ReasonRunnerPending, says: []string{"token", "spec.runnerPodTemplate.spec"},
+			mend: func(s *story) {
+				s.Expect(system.Client.Create(s.ctx, &corev1.Secret{
+					ObjectMeta: metav1.ObjectMeta{Namespace: s.tenant.Namespace, Name: "token"}, StringData: map[string]string{"value": "x"},
+				})).To(Succeed())
+			},
+		},
+		"image without an engine": {
+			change: func(tf *infrav1.Terraform) { tf.Spec.RunnerPodTemplate.Spec.Image = emptyImage },
+			reason: infrav1.ReasonTFExecNewFailed, says: []string{"tofu", "terraform", "PATH"},
+		},
+		"unknown output": {
+			change: func(tf *infrav1.Terraform) {
+				outputsTo("net-outputs")(tf)
+				tf.Spec.WriteOutputsToSecret.Outputs = []string{"greetings"}
+			},
+			reason: infrav1.ReasonOutputsWritingFailed, says: []string{"spec.writeOutputsToSecret.outputs[0]", "greetings", "greeting"},
+		},
+		"missing source": {
+			change: func(tf *infrav1.Terraform) { tf.Spec.SourceRef.Name = "nowhere" },
+			reason: infrav1.ReasonArtifactFailed, says: []string{"spec.sourceRef", "GitRepository", "nowhere"},
+			mend: func(s *story) {
+				s.change(func(tf *infrav1.Terraform) { tf.Spec.SourceRef.Name = local.SourceName })
+			},
+		},
+		"source of another namespace": {
+			change: func(tf *infrav1.Terraform) { tf.Spec.SourceRef.Namespace = "default" },
+			reason: infrav1.ReasonAccessDenied, says: []string{"default/infra", "--allow-cross-namespace-refs"},
+		},
+		"source of a kind that waits": {
+			change: func(tf *infrav1.Terraform) { tf.Spec.SourceRef.Kind = "Bucket" },
+			reason: infrav1.ReasonNotImplemented, says: []string{"spec.sourceRef.kind", "Bucket"},
+		},
+		"field that waits": {
+			change: func(tf *infrav1.Terraform) { tf.Spec.Targets = []string{"a.b"} },
+			reason: infrav1.ReasonNotImplemented, says: []string{"spec.targets"},
+			mend: func(s *story) { s.change(func(tf *infrav1.Terraform) { tf.Spec.Targets = nil }) },
+		},
+		"word for approvePlan": {
+			change: func(tf *infrav1.Terraform) { tf.Spec.ApprovePlan = "yes" },
+			reason: infrav1.ReasonInvalidApprovePlan, says: []string{"spec.approvePlan", `"yes"`, "status.plan.pending"},
+			mend: func(s *story) { s.change(auto) },
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			files := map[string]string{"main.tf": greeting}
+			for path, content := range tc.files {
+				files[path] = content
+			}
+			s := newStory(t, files)
+			s.create(auto, func(tf *infrav1.Terraform) {
+				if tc.change != nil {
+					tc.change(tf)
+				}
+			})
+			s.refuses(tc.reason, tc.says...)
+			s.restsQuietly()
+			if tc.mend != nil {
+				tc.mend(s)
+				s.Eventually(func() string { return s.get().Status.LastAppliedRevision }).ShouldNot(BeEmpty())
+				s.becomes(metav1.ConditionTrue, "Terraform", ContainSubstring("main@sha1:"))
+			}
+		})
+	}
+}
+
+// refuses waits until Ready is False for that reason and says all of that, and an event does, too.
+func (s *story) refuses(reason string, says ...string) {
+	s.t.Helper()
+	matchers := make([]types.GomegaMatcher, 0, len(says))
+	for _, text := range says {
+		matchers = append(matchers, ContainSubstring(text))
+	}
+	s.Eventually(func(g Gomega) {
+		ready := readyCondition(s.get())
+		g.Expect(string(ready.Status) + " " + ready.Reason).To(Equal("False " + reason))
+		g.Expect(ready.Message).To(And(matchers...))
+	}).Should(Succeed())
+	s.hears(reason, And(matchers...))
+}
+
+func readyCondition(tf *infrav1.Terraform) metav1.Condition {
+	for _, c := range tf.Status.Conditions {
+		if c.Type == fluxmeta.ReadyCondition {
+			return c
+		}
+	}
+	return metav1.Condition{}
+}
+
+// TestBadArtifact: what source-controller never serves is served by the test, through a source that is suspended so that
+// its status stays what the test has written. The real one can't be brought to do that.
+func TestBadArtifact(t *testing.T) {
+	good := tarball(t, map[string]string{"main.tf": greeting})
+	cases := map[string]struct {
+		served []byte
+		digest digest.Digest
+		says   []string
+	}{
+		"corrupt tarball": {[]byte("this is no tarball"), digest.FromBytes([]byte("this is no tarball")), []string{"artifact"}},
+		"cut tarball":     {good[:len(good)/2], digest.FromBytes(good[:len(good)/2]), []string{"artifact"}},
+		"digest mismatch": {good, digest.FromString("something else"), []string{"digest", digest.FromBytes(good).String(), digest.FromString("something else").String()}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t, map[string]string{"main.tf": greeting})
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if _, err := w.Write(tc.served); err != nil {
+					t.Log(err)
+				}
+			}))
+			defer server.Close()
+			s.offer(server.URL+"/bad.tar.gz", tc.digest)
+			s.create(auto)
+			s.refuses(infrav1.ReasonArtifactFailed, tc.says...)
+			s.restsQuietly()
+		})
+	}
+}
+
+func (s *story) source() *sourcev1.GitRepository {
+	source := &sourcev1.GitRepository{}
+	s.Expect(system.Client.Get(s.ctx, namespaced(s, local.SourceName), source)).To(Succeed())
+	return source
+}
+
+// offer makes the suspended source offer that artifact.
+func (s *story) offer(url string, sum digest.Digest) {
+	s.t.Helper()
+	s.Eventually(s.sourceRevision).ShouldNot(BeEmpty(), "source-controller has had its turn")
+	source := s.source()
+	before := source.DeepCopy()
+	source.Spec.Suspend = true
+	s.Expect(system.Client.Patch(s.ctx, source, client.MergeFrom(before))).To(Succeed())
+	before = source.DeepCopy()
+	source.Status.Artifact.Revision = "main@sha1:" + sum.Encoded()[:40]
+	source.Status.Artifact.URL, source.Status.Artifact.Digest = url, sum.String()
+	source.Status.Artifact.LastUpdateTime = metav1.NewTime(time.Now())
+	s.Expect(system.Client.Status().Patch(s.ctx, source, client.MergeFrom(before))).To(Succeed())
+}
+
+func tarball(t *testing.T, files map[string]string) []byte {
+	t.Helper()
+	g := NewWithT(t)
+	var buf bytes.Buffer
+	zip := gzip.NewWriter(&buf)
+	archive := tar.NewWriter(zip)
+	for name, content := range files {
+		g.Expect(archive.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(content))})).To(Succeed())
+		_, err := archive.Write([]byte(content))
+		g.Expect(err).NotTo(HaveOccurred())
+	}
+	g.Expect(archive.Close()).To(Succeed())
+	g.Expect(zip.Close()).To(Succeed())
+	return buf.Bytes()
+}
