@@ -34,7 +34,7 @@ help: ## Show what can be made
 
 .PHONY: demo
 demo: companions build image-runner ## Show the whole story on a local cluster (KEEP=1 leaves it running)
-	KEEP=$(KEEP) bin/demo
+	@$(if $(KEEP),hack/up.sh $(CLUSTER_DIR) --demo,bin/localcluster up --dir $(CLUSTER_DIR) --demo --once)
 
 .PHONY: up
 up: companions build image-runner ## Start a local cluster and print its kubeconfig's path

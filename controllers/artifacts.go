@@ -202,15 +202,16 @@ func (h *ArtifactHandler) open(ctx context.Context, address string) (*http.Respo
 }
 
 // NewArtifactServer listens on addr at once and serves handler when it is started, on every replica, until its
-// context ends; streams then have 30 s to finish.
+// context ends; streams then have 30 s to finish. It logs to the logger of ctx.
 func NewArtifactServer(
-	addr string, certificate *ServingCertificate, handler http.Handler, log logr.Logger,
+	ctx context.Context, addr string, certificate *ServingCertificate, handler http.Handler,
 ) (*manager.Server, error) {
-	listener, err := net.Listen("tcp", addr)
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for runners: %w", err)
 	}
-	stop := artifactStopTime
+	stop, log := artifactStopTime, logf.FromContext(ctx)
 	return &manager.Server{
 		Name:            "artifacts",
 		Listener:        tls.NewListener(listener, certificate.TLSConfig()),
@@ -223,7 +224,7 @@ func NewArtifactServer(
 			MaxHeaderBytes:    maxHeaderBytes,
 			ErrorLog:          slog.NewLogLogger(logr.ToSlogHandler(log), slog.LevelDebug),
 			BaseContext: func(net.Listener) context.Context {
-				return logf.IntoContext(context.Background(), log)
+				return context.WithoutCancel(ctx) // a stop lets streams finish
 			},
 		},
 	}, nil

@@ -21,18 +21,22 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/apiserver"
 )
 
 const (
 	artifactBody = "the artifact"
 	wait         = 10 * time.Second
+	// moreThanBuffers is more than the buffers between the source and the client hold back.
+	moreThanBuffers = 256 << 10
 )
 
 // artifactFixture is an artifact server before a real API server, with a source-controller that does as told.
 type artifactFixture struct {
-	*controlPlane
+	*apiserver.Server
 	tokens   kubernetes.Interface
 	upstream *scriptedUpstream
 	http     *http.Client
@@ -83,33 +87,33 @@ func newUpstreamServer(t *testing.T) *scriptedUpstream {
 	return u
 }
 
-func startArtifacts(t *testing.T, plane *controlPlane) *artifactFixture {
+func startArtifacts(t *testing.T, server *apiserver.Server) *artifactFixture {
 	t.Helper()
 	g := NewWithT(t)
-	f := &artifactFixture{controlPlane: plane, upstream: newUpstreamServer(t), log: &logBuffer{}, ended: make(chan error, 1)}
-	f.tokens = kubernetes.NewForConfigOrDie(plane.config)
+	f := &artifactFixture{Server: server, upstream: newUpstreamServer(t), log: &logBuffer{}, ended: make(chan error, 1)}
+	f.tokens = kubernetes.NewForConfigOrDie(server.Config)
 	certificate := &ServingCertificate{
-		Client: plane.client, Namespace: "default", Hosts: []string{"127.0.0.1"}, Now: time.Now,
+		Client: server.Client, Namespace: "default", Hosts: []string{"127.0.0.1"}, Now: time.Now,
 	}
 	g.Expect(certificate.Ready(nil)).NotTo(Succeed())
 	g.Expect(certificate.Ensure(t.Context())).To(Succeed())
 	g.Expect(certificate.Ready(nil)).To(Succeed())
 	handler := NewArtifactHandler(ArtifactOptions{
-		Client: plane.client, Reader: plane.client, Retries: 2, RetryWait: time.Millisecond, Streams: 2,
+		Client: server.Client, Reader: server.Client, Retries: 2, RetryWait: time.Millisecond, Streams: 2,
 		SourceHost: strings.TrimPrefix(f.upstream.URL, "http://"),
 	})
 	log := funcr.New(f.log.write, funcr.Options{Verbosity: 10})
-	server, err := NewArtifactServer("127.0.0.1:0", certificate, handler, log)
+	listening, err := NewArtifactServer(logf.IntoContext(t.Context(), log), "127.0.0.1:0", certificate, handler)
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(server.NeedLeaderElection()).To(BeFalse())
-	f.url = "https://" + server.Listener.Addr().String()
+	g.Expect(listening.NeedLeaderElection()).To(BeFalse())
+	f.url = "https://" + listening.Listener.Addr().String()
 	f.ca = certificate.CA()
 	roots := x509.NewCertPool()
 	g.Expect(roots.AppendCertsFromPEM(certificate.CA())).To(BeTrue())
 	f.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
 	ctx, cancel := context.WithCancel(context.Background())
 	f.stop = cancel
-	go func() { f.ended <- server.Start(ctx) }()
+	go func() { f.ended <- listening.Start(ctx) }()
 	t.Cleanup(cancel)
 	return f
 }
@@ -124,9 +128,9 @@ type world struct {
 func (f *artifactFixture) newWorld(t *testing.T, namespace string) *world {
 	t.Helper()
 	w := &world{namespace: namespace, account: "tf-runner"}
-	f.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+	f.Create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
 	for _, name := range []string{w.account, "other"} {
-		f.create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}})
+		f.Create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}})
 	}
 	tf := &infrav1.Terraform{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "networking"},
@@ -135,7 +139,7 @@ func (f *artifactFixture) newWorld(t *testing.T, namespace string) *world {
 			SourceRef: infrav1.CrossNamespaceSourceReference{Kind: "GitRepository", Name: "app"},
 		},
 	}
-	f.create(t, tf)
+	f.Create(t, tf)
 	w.run = &infrav1.TerraformRun{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "networking-3f9ac1d2"},
 		Spec: infrav1.TerraformRunSpec{
@@ -147,15 +151,10 @@ func (f *artifactFixture) newWorld(t *testing.T, namespace string) *world {
 			},
 		},
 	}
-	f.create(t, w.run)
+	f.Create(t, w.run)
 	w.pod = BuildPod(PodInput{Terraform: tf, Run: w.run, Config: RunnerConfig{Image: "tf-runner", ArtifactURL: f.url}})
-	f.create(t, w.pod)
+	f.Create(t, w.pod)
 	return w
-}
-
-func (f *artifactFixture) create(t *testing.T, obj client.Object) {
-	t.Helper()
-	NewWithT(t).Expect(f.client.Create(t.Context(), obj)).To(Succeed())
 }
 
 func (f *artifactFixture) token(t *testing.T, account string, pod *corev1.Pod, namespace, audience string) string {
@@ -208,8 +207,7 @@ func serves(status int, body string) http.HandlerFunc {
 }
 
 func TestArtifactEndpoint(t *testing.T) {
-	plane := startControlPlane(t)
-	f := startArtifacts(t, plane)
+	f := startArtifacts(t, api)
 	own := f.newWorld(t, "infra")
 	t.Run("serves the run's own pod", func(t *testing.T) { f.servesItsRun(t, own) })
 	t.Run("refuses everyone else", func(t *testing.T) { f.refusesOthers(t, own) })
@@ -219,7 +217,7 @@ func TestArtifactEndpoint(t *testing.T) {
 	t.Run("limits streams", func(t *testing.T) { f.limitsStreams(t, own) })
 	t.Run("refuses when the run has ended", func(t *testing.T) { f.refusesEndedRuns(t) })
 	t.Run("refuses when the pod is gone", func(t *testing.T) { f.refusesDeadPods(t) })
-	t.Run("certificate", func(t *testing.T) { testCertificate(t, plane) })
+	t.Run("certificate", func(t *testing.T) { testCertificate(t, api) })
 	t.Run("lets streams finish when it stops", func(t *testing.T) { f.stopsGracefully(t, own) })
 	NewWithT(t).Expect(f.log.String()).NotTo(ContainSubstring("eyJ"), "a token was logged")
 }
@@ -244,11 +242,11 @@ func (f *artifactFixture) refusesOthers(t *testing.T, w *world) {
 	neighbour := f.newWorld(t, "neighbour")
 	other := w.pod.DeepCopy()
 	other.ObjectMeta = metav1.ObjectMeta{Namespace: w.namespace, Name: "other-tf-runner"}
-	f.create(t, other)
+	f.Create(t, other)
 	thief := other.DeepCopy()
 	thief.ObjectMeta = metav1.ObjectMeta{Namespace: w.namespace, Name: "thief"}
 	thief.Spec.ServiceAccountName = "other"
-	f.create(t, thief)
+	f.Create(t, thief)
 	const audience = infrav1.ArtifactAudience
 	for _, c := range []struct {
 		reason, run, token, text string
@@ -337,14 +335,14 @@ func (f *artifactFixture) passesOnTrouble(t *testing.T, w *world) {
 }
 
 func (f *artifactFixture) tellsACut(t *testing.T, w *world) {
-	for reason, length := range map[string]string{"with a length": "1000", "without a length": ""} {
+	for reason, length := range map[string]string{"with a length": "1000000", "without a length": ""} {
 		t.Run(reason, func(t *testing.T) {
 			g := NewWithT(t)
 			f.upstream.does(func(w http.ResponseWriter, _ *http.Request) {
 				if length != "" {
 					w.Header().Set("Content-Length", length)
 				}
-				_, _ = io.WriteString(w, artifactBody)
+				_, _ = w.Write(make([]byte, moreThanBuffers))
 				_ = http.NewResponseController(w).Flush()
 				panic(http.ErrAbortHandler)
 			})
@@ -359,7 +357,7 @@ func (f *artifactFixture) tellsACut(t *testing.T, w *world) {
 
 func (f *artifactFixture) streamsLargeArtifacts(t *testing.T, w *world) {
 	g := NewWithT(t)
-	const size, limit = 60 << 20, 16 << 20
+	const size, limit = 60 << 20, 30 << 20
 	f.upstream.does(func(w http.ResponseWriter, _ *http.Request) {
 		chunk := make([]byte, 64<<10)
 		for range size / len(chunk) {
@@ -406,19 +404,19 @@ func (f *artifactFixture) refusesEndedRuns(t *testing.T) {
 	token := f.ownToken(t, w)
 	w.run.Status.Phase = infrav1.RunRunning
 	w.run.Status.Runner = &infrav1.RunnerIdentity{PodUID: string(w.pod.UID)}
-	g.Expect(f.client.Status().Update(t.Context(), w.run)).To(Succeed())
+	g.Expect(f.Client.Status().Update(t.Context(), w.run)).To(Succeed())
 	status, _ := f.get(t, w, w.run.Name, token)
 	g.Expect(status).To(Equal(http.StatusOK), "claimed by this pod")
 
 	w.run.Status.Runner.PodUID = "another"
-	g.Expect(f.client.Status().Update(t.Context(), w.run)).To(Succeed())
+	g.Expect(f.Client.Status().Update(t.Context(), w.run)).To(Succeed())
 	status, body := f.get(t, w, w.run.Name, token)
 	g.Expect(status).To(Equal(http.StatusForbidden))
 	g.Expect(body).To(ContainSubstring("claimed by another pod"))
 
 	w.run.Status.Runner.PodUID = string(w.pod.UID)
 	w.run.Status.Phase = infrav1.RunFailed
-	g.Expect(f.client.Status().Update(t.Context(), w.run)).To(Succeed())
+	g.Expect(f.Client.Status().Update(t.Context(), w.run)).To(Succeed())
 	status, body = f.get(t, w, w.run.Name, token)
 	g.Expect(status).To(Equal(http.StatusForbidden))
 	g.Expect(body).To(ContainSubstring("the run has ended (Failed)"))
@@ -430,8 +428,8 @@ func (f *artifactFixture) refusesDeadPods(t *testing.T) {
 	w := f.newWorld(t, "dead")
 	token := f.ownToken(t, w)
 	w.pod.Finalizers = nil
-	g.Expect(f.client.Update(t.Context(), w.pod)).To(Succeed())
-	g.Expect(f.client.Delete(t.Context(), w.pod, client.GracePeriodSeconds(0))).To(Succeed())
+	g.Expect(f.Client.Update(t.Context(), w.pod)).To(Succeed())
+	g.Expect(f.Client.Delete(t.Context(), w.pod, client.GracePeriodSeconds(0))).To(Succeed())
 	g.Eventually(func() int {
 		status, _ := f.get(t, w, w.run.Name, token)
 		return status
@@ -442,7 +440,7 @@ func (f *artifactFixture) stopsGracefully(t *testing.T, w *world) {
 	g := NewWithT(t)
 	gate := make(chan struct{})
 	f.upstream.does(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "first ")
+		_, _ = w.Write(make([]byte, moreThanBuffers))
 		_ = http.NewResponseController(w).Flush()
 		<-gate
 		_, _ = io.WriteString(w, "last")
@@ -456,6 +454,6 @@ func (f *artifactFixture) stopsGracefully(t *testing.T, w *world) {
 	close(gate)
 	body, err := io.ReadAll(resp.Body)
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(string(body)).To(Equal("first last"))
+	g.Expect(body).To(HaveLen(moreThanBuffers + len("last")))
 	g.Eventually(f.ended, wait).Should(Receive(BeNil()))
 }

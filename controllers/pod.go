@@ -132,16 +132,16 @@ func podMetadata(in PodInput, user infrav1.RunnerPodMetadata) metav1.ObjectMeta 
 	}
 }
 
-// podLabels are the incumbent's, which users may override, and ours, which they may not: the controller finds its
-// pods by them.
+// podLabels are the incumbent's, which users may override, and those by which the controller finds its pods, which
+// they may not.
 func podLabels(in PodInput, user map[string]string) map[string]string {
 	labels := map[string]string{
 		infrav1.CreatedByLabel: infrav1.CreatedByValue,
-		infrav1.NameLabel:      infrav1.NameValue,
 		infrav1.InstanceLabel:  RunnerContainer + "-" + shortRevision(in.Run.Spec.Source),
 		infrav1.TerraformLabel: in.Terraform.Namespace,
 	}
 	maps.Copy(labels, user)
+	labels[infrav1.NameLabel] = infrav1.NameValue
 	labels[infrav1.TerraformNameLabel] = infrav1.SafeLabelValue(in.Terraform.Name)
 	labels[infrav1.RunNameLabel] = infrav1.SafeLabelValue(in.Run.Name)
 	if sequence := in.Run.Labels[infrav1.RunSequenceLabel]; sequence != "" {

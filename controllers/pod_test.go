@@ -52,7 +52,8 @@ func fullTemplate() infrav1.RunnerPodTemplate {
 	return infrav1.RunnerPodTemplate{
 		Metadata: infrav1.RunnerPodMetadata{
 			Labels: map[string]string{
-				"team": "net", infrav1.CreatedByLabel: "net", infrav1.RunNameLabel: "other",
+				"team": "net", infrav1.CreatedByLabel: "net",
+				infrav1.RunNameLabel: "other", infrav1.NameLabel: "other",
 			},
 			Annotations: map[string]string{"sidecar.example/inject": "false", safeToEvictAnnotation: "true"},
 		},

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
-	"github.com/fluxcd/pkg/runtime/jitter"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -49,7 +48,7 @@ func (r *TerraformReconciler) report(ctx context.Context, before, tf *infrav1.Te
 			return ctrl.Result{}, err
 		}
 	}
-	return requeue(d), nil
+	return r.requeue(d), nil
 }
 
 func (r *TerraformReconciler) recordMetrics(ctx context.Context, tf *infrav1.Terraform) {
@@ -57,14 +56,13 @@ func (r *TerraformReconciler) recordMetrics(ctx context.Context, tf *infrav1.Ter
 	r.Metrics.RecordSuspend(ctx, tf, tf.Spec.Suspend)
 }
 
-// requeue says when to look again without being woken. The interval is jittered, so that objects made together do not
-// plan together.
-func requeue(d decide.Decision) ctrl.Result {
+// requeue says when to look again without being woken.
+func (r *TerraformReconciler) requeue(d decide.Decision) ctrl.Result {
 	switch {
 	case d.RequeueAfter <= 0 || d.RequeueAfter >= never:
 		return ctrl.Result{}
 	case d.Posture == decide.Resting:
-		return ctrl.Result{RequeueAfter: jitter.JitteredIntervalDuration(d.RequeueAfter)}
+		return ctrl.Result{RequeueAfter: r.Jitter(d.RequeueAfter)}
 	}
 	return ctrl.Result{RequeueAfter: d.RequeueAfter}
 }

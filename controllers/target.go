@@ -41,6 +41,7 @@ func planShaping(spec *infrav1.TerraformSpec) *infrav1.TerraformSpec {
 	s.AlwaysCleanupRunnerPod, s.RunnerTerminationGracePeriodSeconds = nil, nil
 	s.HealthChecks, s.Webhooks, s.StoreReadablePlan, s.BranchPlanner, s.Enterprise = nil, nil, "", nil, nil
 	s.TfState, s.Timeouts, s.Parallelism = nil, nil, 0
+	s.Approval, s.StateBackups, s.WriteOutputsToConfigMap = nil, nil, nil
 	return s
 }
 

@@ -31,6 +31,8 @@ type TerraformReconciler struct {
 	Metrics controller.Metrics
 	// Clock tells the time.
 	Clock func() time.Time
+	// Jitter spreads an interval, so that objects made together do not plan together.
+	Jitter func(time.Duration) time.Duration
 
 	// Runner is what all runner pods have in common.
 	Runner RunnerConfig

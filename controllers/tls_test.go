@@ -11,26 +11,28 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/terraform-controller/terraform-controller/tests/apiserver"
 )
 
 // certificateFixture is a namespace with replicas of a controller, at a time of our choice.
 type certificateFixture struct {
-	*controlPlane
+	*apiserver.Server
 	namespace string
 	now       time.Time
 }
 
-func newCertificateFixture(t *testing.T, plane *controlPlane, namespace string) *certificateFixture {
+func newCertificateFixture(t *testing.T, server *apiserver.Server, namespace string) *certificateFixture {
 	t.Helper()
-	f := &certificateFixture{controlPlane: plane, namespace: namespace, now: time.Now()}
+	f := &certificateFixture{Server: server, namespace: namespace, now: time.Now()}
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
-	NewWithT(t).Expect(plane.client.Create(t.Context(), ns)).To(Succeed())
+	NewWithT(t).Expect(server.Client.Create(t.Context(), ns)).To(Succeed())
 	return f
 }
 
 func (f *certificateFixture) replica(hosts ...string) *ServingCertificate {
 	return &ServingCertificate{
-		Client: f.client, Namespace: f.namespace, Hosts: hosts, Now: func() time.Time { return f.now },
+		Client: f.Client, Namespace: f.namespace, Hosts: hosts, Now: func() time.Time { return f.now },
 	}
 }
 
@@ -38,7 +40,7 @@ func (f *certificateFixture) secret(t *testing.T) *corev1.Secret {
 	t.Helper()
 	s := &corev1.Secret{}
 	key := client.ObjectKey{Namespace: f.namespace, Name: CertificateSecret}
-	NewWithT(t).Expect(f.client.Get(t.Context(), key, s)).To(Succeed())
+	NewWithT(t).Expect(f.Client.Get(t.Context(), key, s)).To(Succeed())
 	return s
 }
 
@@ -51,7 +53,7 @@ func (f *certificateFixture) verifies(g Gomega, c *ServingCertificate, ca []byte
 	g.Expect(err).NotTo(HaveOccurred())
 }
 
-func testCertificate(t *testing.T, plane *controlPlane) {
+func testCertificate(t *testing.T, server *apiserver.Server) {
 	for name, test := range map[string]func(*testing.T, *certificateFixture){
 		"replicas-serve-the-same":      replicasServeTheSame,
 		"renewed-under-the-same-ca":    renewedUnderTheSameCA,
@@ -61,7 +63,7 @@ func testCertificate(t *testing.T, plane *controlPlane) {
 		"replaced-ca-is-an-error-once": replacedCAIsAnError,
 		"somebody-elses-is-served":     somebodyElsesIsServed,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, newCertificateFixture(t, plane, name)) })
+		t.Run(name, func(t *testing.T) { test(t, newCertificateFixture(t, server, name)) })
 	}
 }
 
@@ -120,7 +122,7 @@ func deletedSecretComesBack(t *testing.T, f *certificateFixture) {
 	c := f.replica("host")
 	g.Expect(c.Ensure(t.Context())).To(Succeed())
 	before := f.secret(t)
-	g.Expect(f.client.Delete(t.Context(), before)).To(Succeed())
+	g.Expect(f.Client.Delete(t.Context(), before)).To(Succeed())
 	g.Expect(c.Ensure(t.Context())).To(Succeed())
 	g.Expect(f.secret(t).Data).To(Equal(before.Data))
 }
@@ -131,7 +133,7 @@ func nonsenseIsReplaced(t *testing.T, f *certificateFixture) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: CertificateSecret},
 		Data:       map[string][]byte{corev1.TLSCertKey: []byte("x"), corev1.TLSPrivateKeyKey: []byte("y")},
 	}
-	g.Expect(f.client.Create(t.Context(), broken)).To(Succeed())
+	g.Expect(f.Client.Create(t.Context(), broken)).To(Succeed())
 	c := f.replica("host")
 	g.Expect(c.Ensure(t.Context())).To(Succeed())
 	f.verifies(g, c, f.secret(t).Data[caCertKey], "host")
@@ -141,7 +143,7 @@ func replacedCAIsAnError(t *testing.T, f *certificateFixture) {
 	g := NewWithT(t)
 	running := f.replica("host")
 	g.Expect(running.Ensure(t.Context())).To(Succeed())
-	g.Expect(f.client.Delete(t.Context(), f.secret(t))).To(Succeed())
+	g.Expect(f.Client.Delete(t.Context(), f.secret(t))).To(Succeed())
 	g.Expect(f.replica("host").Ensure(t.Context())).To(Succeed(), "one that knows nothing makes a new CA")
 	g.Expect(running.Ensure(t.Context())).To(MatchError(errCAReplaced))
 }
@@ -151,7 +153,7 @@ func somebodyElsesIsServed(t *testing.T, f *certificateFixture) {
 	g.Expect(f.replica("host").Ensure(t.Context())).To(Succeed())
 	s := f.secret(t)
 	delete(s.Data, caKeyKey)
-	g.Expect(f.client.Update(t.Context(), s)).To(Succeed())
+	g.Expect(f.Client.Update(t.Context(), s)).To(Succeed())
 	c := f.replica("host")
 	g.Expect(c.Ensure(t.Context())).To(Succeed())
 	g.Expect(f.secret(t).Data).To(Equal(s.Data), "a good certificate without its CA's key is left alone")

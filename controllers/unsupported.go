@@ -35,6 +35,8 @@ var stallingFields = []field{
 	{"spec.planServiceAccountName", func(s *infrav1.TerraformSpec) bool {
 		return s.PlanServiceAccountName != "" && s.PlanServiceAccountName != s.GetServiceAccountName()
 	}},
+	{"spec.engine", func(s *infrav1.TerraformSpec) bool { return s.Engine != nil }},
+	{"spec.approval", func(s *infrav1.TerraformSpec) bool { return s.Approval != nil }},
 	{"spec.approvePlan (disable, safe, replan)", func(s *infrav1.TerraformSpec) bool {
 		switch plan.ParseApprove(s.ApprovePlan).Mode {
 		case plan.ApproveDisable, plan.ApproveSafe, plan.ApproveReplan:
@@ -59,6 +61,8 @@ var ignoredFields = []field{
 	{"spec.storeReadablePlan", func(s *infrav1.TerraformSpec) bool { return s.StoreReadablePlan != "" && s.StoreReadablePlan != "none" }},
 	{"spec.plan.lock", func(s *infrav1.TerraformSpec) bool { return s.Plan != nil && s.Plan.Lock != nil && !*s.Plan.Lock }},
 	{"spec.parallelism", func(s *infrav1.TerraformSpec) bool { return s.Parallelism > 0 }},
+	{"spec.writeOutputsToConfigMap", func(s *infrav1.TerraformSpec) bool { return s.WriteOutputsToConfigMap != nil }},
+	{"spec.stateBackups", func(s *infrav1.TerraformSpec) bool { return s.StateBackups != nil }},
 	{"spec.branchPlanner", func(s *infrav1.TerraformSpec) bool { return s.BranchPlanner != nil }},
 	{"spec.enterprise", func(s *infrav1.TerraformSpec) bool { return s.Enterprise != nil }},
 }

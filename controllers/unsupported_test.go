@@ -36,6 +36,13 @@ func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 		},
 		"spec.approvePlan (disable, safe, replan)": func(s *infrav1.TerraformSpec) { s.ApprovePlan = "safe" },
 
+		"spec.engine":   func(s *infrav1.TerraformSpec) { s.Engine = &infrav1.EngineSpec{} },
+		"spec.approval": func(s *infrav1.TerraformSpec) { s.Approval = &infrav1.ApprovalSpec{} },
+
+		"spec.writeOutputsToConfigMap": func(s *infrav1.TerraformSpec) {
+			s.WriteOutputsToConfigMap = &infrav1.WriteOutputsToConfigMapSpec{}
+		},
+		"spec.stateBackups":           func(s *infrav1.TerraformSpec) { s.StateBackups = ptr.To[int32](3) },
 		"spec.retryStrategy":          func(s *infrav1.TerraformSpec) { s.RetryStrategy = infrav1.ExponentialBackoff },
 		"spec.maxRetryInterval":       func(s *infrav1.TerraformSpec) { s.MaxRetryInterval = &metav1.Duration{Duration: time.Hour} },
 		"spec.remediation":            func(s *infrav1.TerraformSpec) { s.Remediation = &infrav1.Remediation{} },

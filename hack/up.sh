@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Starts bin/localcluster in the background and returns when the cluster is up, with what it says then (the path of the
-# kubeconfig). `make down` stops it.
+# Starts bin/localcluster in the background, shows what it says until the cluster is up, and returns. `make down` stops it.
 #
 #   hack/up.sh FOLDER [FLAG ...]
 set -euo pipefail
@@ -10,9 +9,12 @@ log=$folder.log
 : >"$log"
 setsid bin/localcluster up --dir "$folder" "${@:2}" >"$log" 2>&1 </dev/null &
 pid=$!
-until grep -q '^The cluster is up' "$log"; do
-  kill -0 "$pid" 2>/dev/null || { cat "$log" >&2; exit 1; }
+tail -n +1 -f --pid="$pid" "$log" &
+tail=$!
+up() { grep -q '^The cluster is up' "$log"; }
+until up; do
+  kill -0 "$pid" 2>/dev/null || { wait "$tail"; exit 1; }
   sleep 0.2
 done
-sed -n '/^The cluster is up/,$p' "$log"
+kill "$tail"
 echo "  log: $log"

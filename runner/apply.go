@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"maps"
 	"path/filepath"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,8 +26,7 @@ func (j *job) loadPlan(ctx context.Context) error {
 	}
 	stored, err := planstore.Load(ctx, j.cfg.Client, j.owner, j.spec.GetWorkspace(), wanted.Digest)
 	if err != nil {
-		var unfit *planstore.Error
-		if errors.As(err, &unfit) {
+		if _, unfit := errors.AsType[*planstore.Error](err); unfit {
 			return fail(v1alpha2.ReasonPlanNotApplicable, err)
 		}
 		return fail(v1alpha2.ReasonTFExecApplyFailed, fmt.Errorf("load the plan: %w", err))
@@ -122,9 +121,7 @@ func (j *job) fixVariables(ctx context.Context, planned map[string]any) error {
 			return fmt.Errorf("decode inputs: %w", err)
 		}
 	}
-	for name, value := range planned {
-		values[name] = value
-	}
+	maps.Copy(values, planned)
 	file, err := json.Marshal(values)
 	if err != nil {
 		return fmt.Errorf("encode the plan's variables: %w", err)
@@ -144,20 +141,43 @@ func (j *job) reportApplyStart(ctx context.Context) error {
 	return nil
 }
 
-// rescueState tries to write a state to the backend that the engine could not write, once. The engine itself refuses
-// another lineage and a serial that is not higher.
+// rescueState tries to write a state to the backend that the engine could not write, once.
 func (j *job) rescueState(ctx context.Context, failed *failure) *failure {
 	path := filepath.Join(j.module, erroredState)
-	if _, err := os.Stat(path); err != nil {
+	content, err := readOptional(path)
+	if content == nil && err == nil {
 		return failed
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiPatience)
 	defer cancel()
-	if err := j.engine.PushState(ctx, erroredState); err != nil {
+	if err == nil {
+		err = j.pushNewer(ctx, content)
+	}
+	if err != nil {
 		j.log.Info("the state could not be pushed either", "error", j.secrets.text(err.Error()))
 		failed.message += fmt.Sprintf("; the state could not be saved: it is in %s in pod %s", path, j.cfg.PodName)
 		return failed
 	}
 	failed.message += "; the state was saved at the second try"
 	return failed
+}
+
+// pushNewer writes a state over an older one of the same lineage.
+func (j *job) pushNewer(ctx context.Context, content []byte) error {
+	kept, err := identify(content)
+	if err != nil {
+		return err
+	}
+	if kept == nil {
+		return fmt.Errorf("%s is empty", erroredState)
+	}
+	found, err := j.readState(ctx)
+	if err != nil {
+		return err
+	}
+	if found != nil && (kept.Lineage != found.Lineage || kept.Serial <= found.Serial) {
+		return fmt.Errorf("%s has lineage %s, serial %d; the backend has lineage %s, serial %d",
+			erroredState, kept.Lineage, kept.Serial, found.Lineage, found.Serial)
+	}
+	return j.engine.PushState(ctx, erroredState)
 }

@@ -17,13 +17,17 @@ import (
 var ErrRefused = errors.New("run refused")
 
 // claim makes the run this pod's own, once: of two pods that try, one loses, as the status is written under the
-// resourceVersion that was read.
+// resourceVersion that was read. When ctx ends nothing is begun, but what is begun is brought to an end: a claim that
+// may have been written has to be followed by a result.
 func claim(ctx context.Context, cfg Config, name string) (*job, error) {
 	var run *v1alpha2.TerraformRun
 	var owner *v1alpha2.Terraform
 	tried := false
-	err := retry(ctx, apiPatience, func(ctx context.Context) (err error) {
-		run, owner, err = read(ctx, &cfg, name)
+	err := retry(context.WithoutCancel(ctx), apiPatience, func(inner context.Context) (err error) {
+		if !tried && ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", ErrRefused, errTerminated)
+		}
+		run, owner, err = read(inner, &cfg, name)
 		if err != nil {
 			return err
 		}
@@ -35,7 +39,7 @@ func claim(ctx context.Context, cfg Config, name string) (*job, error) {
 			return err
 		}
 		tried = true
-		return writeClaim(ctx, &cfg, run)
+		return writeClaim(inner, &cfg, run)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim run %s/%s: %w", cfg.Namespace, name, err)

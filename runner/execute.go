@@ -102,9 +102,9 @@ func (j *job) take(ctx context.Context, s step) error {
 	allowed := limit(j.spec.Timeouts, s.name)
 	ctx, cancel := context.WithTimeoutCause(ctx, allowed, &deadlineError{step: s.name, allowed: allowed})
 	defer cancel()
-	start := time.Now()
+	start := j.cfg.Now()
 	err := s.do(ctx)
-	j.log.Info("step ended", "step", s.name, "ok", err == nil, "took", time.Since(start).Round(time.Millisecond).String())
+	j.log.Info("step ended", "step", s.name, "ok", err == nil, "took", j.cfg.Now().Sub(start).Round(time.Millisecond).String())
 	if err != nil && ctx.Err() != nil {
 		return &stopped{cause: context.Cause(ctx), err: err}
 	}

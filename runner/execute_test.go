@@ -20,6 +20,10 @@ func TestExecute_PlansAppliesAndDestroys(t *testing.T) {
 variable "region" { type = string }
 variable "password" { type = string }
 variable "from_env" { type = string }
+variable "token" {
+  type      = string
+  ephemeral = true
+}
 resource "terraform_data" "app" { input = "${var.region} ${var.password} ${var.from_env}" }
 resource "null_resource" "other" {}
 output "region" { value = var.region }
@@ -39,7 +43,7 @@ output "secret" {
 	})
 	t.Setenv("TF_VAR_from_env", "env-value")
 	inputs := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "inputs"},
-		StringData: map[string]string{"password": "correct-horse"}}
+		StringData: map[string]string{"password": "correct-horse", "token": "ephemeral-token"}}
 	api.Create(t, inputs)
 
 	planned := w.plan()
@@ -62,7 +66,7 @@ output "secret" {
 	g.Expect(s.OutputsRead).To(BeFalse())
 
 	// The input changes after the plan: what was approved is what is applied.
-	inputs.Data = map[string][]byte{"password": []byte("rotated-secret")}
+	inputs.Data["password"] = []byte("rotated-secret")
 	g.Expect(api.Client.Update(t.Context(), inputs)).To(Succeed())
 	applied := w.apply(planned)
 	s = applied.Status
@@ -80,7 +84,7 @@ output "secret" {
 	g.Expect(out.Data).To(HaveKeyWithValue("region", []byte("of-the-spec")))
 
 	// Someone removes the outputs: a plan without changes brings them back.
-	inputs.Data = map[string][]byte{"password": []byte("correct-horse")}
+	inputs.Data["password"] = []byte("correct-horse")
 	g.Expect(api.Client.Update(t.Context(), inputs)).To(Succeed())
 	g.Expect(api.Client.Delete(t.Context(), out)).To(Succeed())
 	again := w.plan()
@@ -100,7 +104,7 @@ output "secret" {
 	err := api.Client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "out"}, out)
 	g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "the outputs go with the resources")
 
-	for _, hidden := range []string{"correct-horse", "rotated-secret", "sensitive-output"} {
+	for _, hidden := range []string{"correct-horse", "rotated-secret", "sensitive-output", "ephemeral-token"} {
 		g.Expect(w.log.String()).NotTo(ContainSubstring(hidden))
 	}
 }

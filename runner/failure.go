@@ -28,8 +28,7 @@ func (f *failure) Unwrap() error { return f.err }
 // fail makes a failure of an error, whose text becomes the message.
 func fail(reason string, err error) *failure {
 	f := &failure{phase: v1alpha2.RunFailed, reason: reason, message: err.Error(), err: err}
-	var failed *engine.Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*engine.Error](err); ok {
 		f.message = engineMessage(failed)
 		f.diagnostics = failed.Diagnostics
 	}

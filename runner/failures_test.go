@@ -16,6 +16,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
@@ -184,6 +185,26 @@ func TestExecute_AppliesNothingButTheNamedPlan(t *testing.T) {
 			name: "another id", why: "the id is what was approved",
 			run:     func(r *v1alpha2.TerraformRun) { r.Spec.Plan.ID = "plan-main-0000000000-00000000" },
 			message: "not plan-main-0000000000-00000000",
+		},
+		{
+			name: "another engine", why: "a plan file is of one version of the engine",
+			spoil: func(w *world, _ *v1alpha2.TerraformRun) {
+				w.wrapTofu(`if [ "$1" = version ]; then echo '{"terraform_version":"1.99.0"}'; exit; fi; exec "$TOFU" "$@"`)
+			},
+			message: "the plan was made with tofu 1.12.6, the runner's engine is tofu 1.99.0",
+		},
+		{
+			name: "altered", why: "who can write Secrets can't change what was approved",
+			spoil: func(w *world, planned *v1alpha2.TerraformRun) {
+				for _, name := range w.secretsLike("tfplan-default-") {
+					secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}}
+					patch := client.RawPatch(types.MergePatchType, []byte(`{"data":{"tfplan":"H4sIAAAAAAAAA0vLLwIAqmo+NAMAAAA="}}`))
+					if err := api.Client.Patch(w.t.Context(), secret, patch); err != nil {
+						w.t.Fatal(err)
+					}
+				}
+			},
+			message: "the stored plan was altered",
 		},
 		{
 			name: "another artifact", why: "a plan belongs to the artifact that it was made of",

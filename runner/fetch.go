@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"path/filepath"
 
 	securejoin "github.com/cyphar/filepath-securejoin"
 
@@ -59,5 +60,19 @@ func (j *job) findModule() error {
 			path.Clean(j.spec.Path), s.Revision, s.Kind, s.Name))
 	}
 	j.module = module
+	if err := cleared(module); err != nil {
+		return fail(v1alpha2.ReasonArtifactFailed, err)
+	}
+	return nil
+}
+
+// cleared removes what only the engine may write and what somebody may have committed: a selected workspace, the
+// settings of another backend, a state that was once left behind (see rescueState).
+func cleared(module string) error {
+	for _, name := range []string{dataDir + "/environment", dataDir + "/terraform.tfstate", erroredState} {
+		if err := os.RemoveAll(filepath.Join(module, name)); err != nil {
+			return fmt.Errorf("clear the working directory: %w", err)
+		}
+	}
 	return nil
 }

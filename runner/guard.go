@@ -18,8 +18,7 @@ func (j *job) guard(ctx context.Context) error {
 		return nil
 	}
 	found, err := backend.ReadState(ctx, j.cfg.Client, j.backend)
-	var unreadable *backend.StateError
-	if errors.As(err, &unreadable) {
+	if _, unreadable := errors.AsType[*backend.StateError](err); unreadable {
 		return fail(v1alpha2.ReasonStateGuard, err)
 	}
 	if err != nil {
@@ -42,8 +41,7 @@ func (j *job) unlock(ctx context.Context) error {
 		return nil
 	}
 	err := lock.Release(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease, order.ID)
-	var other *lock.HeldByOtherError
-	if errors.Is(err, lock.ErrNotHeld) || errors.As(err, &other) {
+	if _, other := errors.AsType[*lock.HeldByOtherError](err); other || errors.Is(err, lock.ErrNotHeld) {
 		j.log.Info("no lock was released", "id", order.ID, "why", err.Error())
 		return nil
 	}
@@ -115,7 +113,7 @@ func identify(content []byte) (*v1alpha2.StateStatus, error) {
 		} `json:"resources"`
 	}
 	if err := json.Unmarshal(content, &state); err != nil {
-		return nil, errors.New("the pulled state is no JSON")
+		return nil, errors.New("the state is no JSON")
 	}
 	found := &v1alpha2.StateStatus{Lineage: state.Lineage, Serial: state.Serial, Size: int64(len(content))}
 	for _, r := range state.Resources {

@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,7 +57,7 @@ type world struct {
 	terraform *v1alpha2.Terraform
 	files     map[string]string
 	cfg       runner.Config
-	log       *bytes.Buffer
+	log       *journal
 	runs      int
 	// onFetch is called when the artifact is fetched.
 	onFetch func()
@@ -74,11 +76,29 @@ var (
 	}
 )
 
+// journal is a log that several goroutines write.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+func (j *journal) add(prefix, args string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.text.WriteString(prefix + args + "\n")
+}
+
 // newWorld makes a world. The state is in a Secret; the engine's account is an administrator's kubeconfig, as there is
 // no pod whose account it could have.
 func newWorld(t *testing.T, files map[string]string, change func(*v1alpha2.TerraformSpec)) *world {
 	t.Helper()
-	w := &world{t: t, namespace: api.Namespace(t), files: files, log: &bytes.Buffer{}}
+	w := &world{t: t, namespace: api.Namespace(t), files: files, log: &journal{}}
 	w.environment()
 	spec := v1alpha2.TerraformSpec{
 		Interval:      metav1.Duration{Duration: time.Hour},
@@ -120,6 +140,17 @@ func (w *world) environment() {
 		"disable_checkpoint = true\nprovider_installation {\n  filesystem_mirror {\n    path = %q\n  }\n}\n", filepath.Join(api.Root, "bin", "mirror"))))
 }
 
+// wrapTofu puts a shell script in place of tofu; TOFU is the path of the real one.
+func (w *world) wrapTofu(script string) {
+	w.t.Helper()
+	dir := w.t.TempDir()
+	text := "#!/bin/sh\nTOFU=" + filepath.Join(api.Root, "bin", "tofu") + "\n" + script + "\n"
+	if err := os.WriteFile(filepath.Join(dir, "tofu"), []byte(text), 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
+
 func (w *world) file(name, content string) string {
 	path := filepath.Join(w.t.TempDir(), name)
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -129,7 +160,7 @@ func (w *world) file(name, content string) string {
 }
 
 func (w *world) logger() logr.Logger {
-	return funcr.New(func(prefix, args string) { fmt.Fprintln(w.log, prefix, args) }, funcr.Options{})
+	return funcr.New(w.log.add, funcr.Options{})
 }
 
 // account is a client with exactly the rights of a runner.

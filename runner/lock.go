@@ -12,8 +12,8 @@ import (
 
 // lockOf says whether a command failed for a lock that someone else holds, and what is known of that one.
 func lockOf(err error) (*v1alpha2.LockInfo, bool) {
-	var failed *engine.Error
-	if !errors.As(err, &failed) {
+	failed, ok := errors.AsType[*engine.Error](err)
+	if !ok {
 		return nil, false
 	}
 	for _, d := range failed.Diagnostics {

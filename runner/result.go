@@ -33,16 +33,16 @@ var defaultReasons = map[v1alpha2.RunStep]string{
 
 // explain makes the failure of a run of a step's error. Where the step was stopped, the reason to stop comes first.
 func (j *job) explain(step v1alpha2.RunStep, err error) *failure {
-	var f *failure
-	if !errors.As(err, &f) {
+	f, ok := errors.AsType[*failure](err)
+	if !ok {
 		f = fail(defaultReasons[step], err)
 	}
-	var asked *cancelled
-	var late *deadlineError
+	asked, isCancelled := errors.AsType[*cancelled](err)
+	late, isLate := errors.AsType[*deadlineError](err)
 	switch {
-	case errors.As(err, &asked):
+	case isCancelled:
 		f.phase, f.reason, f.message = v1alpha2.RunCancelled, v1alpha2.ReasonCancelled, asked.Error()
-	case errors.As(err, &late):
+	case isLate:
 		f.reason, f.message = v1alpha2.ReasonDeadlineExceeded, late.Error()
 	case errors.Is(err, errTerminated):
 		f.reason, f.message = v1alpha2.ReasonInterrupted, errTerminated.Error()
@@ -120,8 +120,8 @@ func (j *job) lookAtState(ctx context.Context) {
 func (j *job) conclude(s *v1alpha2.TerraformRunStatus, workErr error) {
 	now := metav1.NewTime(j.cfg.Now())
 	s.FinishedAt = &now
-	var f *failure
-	if !errors.As(workErr, &f) {
+	f, failed := errors.AsType[*failure](workErr)
+	if !failed {
 		s.Phase = v1alpha2.RunSucceeded
 		s.Lock = nil
 		j.log.Info("run succeeded")

@@ -36,7 +36,7 @@ func install(program, dir string) error {
 		return fmt.Errorf("install %s: %w", target, err)
 	}
 	defer source.Close()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // who runs the program may be another user
 		return fmt.Errorf("install %s: %w", target, err)
 	}
 	part, err := os.CreateTemp(dir, programName+".*")

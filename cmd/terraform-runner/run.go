@@ -11,10 +11,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fluxcd/pkg/runtime/logger"
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -34,7 +36,6 @@ const (
 	defaultTokenFile    = "/var/run/secrets/terraform-controller/token"
 	defaultRoot         = "/tmp"
 	defaultHome         = "/home/runner"
-	defaultMaxArtifact  = 256 << 20
 
 	// imageCLIConfig is the CLI configuration of a runner image, for users who set none.
 	imageCLIConfig = "/.tofurc"
@@ -77,7 +78,7 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.artifactURL, "artifact-url", os.Getenv("ARTIFACT_URL"), "URL of the controller's artifact endpoint (ARTIFACT_URL)")
 	flags.StringVar(&o.artifactCA, "artifact-ca", os.Getenv("ARTIFACT_CA"), "CA certificate of the endpoint, PEM (ARTIFACT_CA)")
 	flags.StringVar(&o.tokenFile, "artifact-token-file", defaultTokenFile, "file with the token for the endpoint")
-	flags.Int64Var(&o.maxArtifact, "artifact-max-bytes", defaultMaxArtifact, "largest artifact that is taken, in bytes")
+	flags.Int64Var(&o.maxArtifact, "artifact-max-bytes", 0, "largest artifact that is taken, in bytes; 0 is the default of the fetch")
 	flags.StringVar(&o.root, "work-root", defaultRoot, "folder for the working directory")
 	flags.IntVar(&o.graceSeconds, "termination-grace-seconds", seconds(os.Getenv("TERMINATION_GRACE_SECONDS")),
 		"time from SIGTERM until this pod is killed (TERMINATION_GRACE_SECONDS)")
@@ -97,11 +98,11 @@ func (o *options) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	log := newLogger(out, o.debug)
-	ctrl.SetLogger(log)
+	logger.SetLogger(log)
 	if err := engine.BecomeSubreaper(); err != nil {
 		return err
 	}
-	if err := prepareEnvironment(defaultHome, imageCLIConfig); err != nil {
+	if err := prepareEnvironment(imageCLIConfig); err != nil {
 		return err
 	}
 	c, err := newClient()
@@ -115,11 +116,11 @@ func (o *options) run(ctx context.Context, out io.Writer) error {
 // check says what is missing.
 func (o *options) check() error {
 	var missing []error
-	for name, value := range map[string]string{
-		"POD_NAMESPACE": o.podNamespace, "POD_UID": o.podUID, "RUN_NAME": o.runName, "ARTIFACT_URL": o.artifactURL,
+	for _, needed := range []struct{ name, value string }{
+		{"POD_NAMESPACE", o.podNamespace}, {"POD_UID", o.podUID}, {"RUN_NAME", o.runName}, {"ARTIFACT_URL", o.artifactURL},
 	} {
-		if value == "" {
-			missing = append(missing, fmt.Errorf("%s is not set", name))
+		if needed.value == "" {
+			missing = append(missing, fmt.Errorf("%s is not set", needed.name))
 		}
 	}
 	return errors.Join(missing...)
@@ -133,7 +134,7 @@ func (o *options) config(c client.WithWatch, log logr.Logger) runner.Config {
 		Runner:    v1alpha2.RunnerIdentity{PodUID: o.podUID, Node: o.nodeName},
 		Artifacts: runner.Artifacts{
 			URL:       o.artifactURL,
-			CA:        []byte(o.artifactCA),
+			CA:        optional(o.artifactCA),
 			TokenFile: o.tokenFile,
 			MaxBytes:  o.maxArtifact,
 		},
@@ -144,21 +145,31 @@ func (o *options) config(c client.WithWatch, log logr.Logger) runner.Config {
 	}
 }
 
+func optional(text string) []byte {
+	if text == "" {
+		return nil
+	}
+	return []byte(text)
+}
+
 // engineGrace is the engine's part of the pod's grace: all but the reserve, of a short one half.
 func engineGrace(pod time.Duration) time.Duration {
 	return max(pod-reserve, pod/2)
 }
 
 // prepareEnvironment completes the environment that the engine inherits (see package engine). What a user has set in
-// the pod stays.
-func prepareEnvironment(home, cliConfig string) error {
+// the pod stays, but for a HOME that can't be written to: some container runtimes give "/" to a user that the image does
+// not know.
+func prepareEnvironment(cliConfig string) error {
 	var errs []error
 	setDefault := func(name, value string) {
 		if os.Getenv(name) == "" {
 			errs = append(errs, os.Setenv(name, value))
 		}
 	}
-	setDefault("HOME", home)
+	if unix.Access(os.Getenv("HOME"), unix.W_OK) != nil {
+		errs = append(errs, os.Setenv("HOME", defaultHome))
+	}
 	setDefault("CHECKPOINT_DISABLE", "1")
 	if _, err := os.Stat(cliConfig); err == nil {
 		setDefault("TF_CLI_CONFIG_FILE", cliConfig)

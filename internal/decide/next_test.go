@@ -260,7 +260,7 @@ func TestNext(t *testing.T) {
 		"runner gone": {
 			reason: "a missing pod is no proof that its process has ended",
 			facts:  settled(claimed(OpApply, "here"), func(f *Facts) { f.Pod = Pod{} }), posture: Retrying,
-			ready: Ready{False, v1alpha2.ReasonRunnerUnreachable, unreachable(Facts{}).Ready.Message},
+			ready: Ready{False, v1alpha2.ReasonRunnerUnreachable, unreachable(&Facts{}).Ready.Message},
 		},
 		"pod left": {
 			reason: "a pod goes when its run is accounted for, before anything else begins",
@@ -299,7 +299,7 @@ func TestNext(t *testing.T) {
 		"deleted while suspended": {
 			reason: "a suspended object destroys nothing, and leaks nothing",
 			facts:  settled(deleting, func(f *Facts) { f.DestroyOnDeletion, f.Suspended = true, true }), posture: Stuck,
-			ready: holdDeletion(Facts{}).Ready,
+			ready: holdDeletion(&Facts{}).Ready,
 		},
 		"deleted while applying": {
 			reason: "an apply ends before anything is destroyed or let go",

@@ -3,8 +3,8 @@ package decide
 // rule looks at the facts and decides, or leaves it to the next one.
 type rule struct {
 	name string
-	when func(Facts) bool
-	then func(Facts) Decision
+	when func(*Facts) bool
+	then func(*Facts) Decision
 }
 
 // rules are asked in this order; the first that applies decides. The last always does.
@@ -57,17 +57,17 @@ var rules = []rule{
 func Next(f Facts) Decision {
 	if f.Run.State == RunReserved && f.Finalizer {
 		f.Run = Run{}
-		d := decide(f)
+		d := decide(&f)
 		if d.Action == Reserve {
 			d.Action = Start
 			return d
 		}
 		return Decision{Action: Drop, Rule: "the reserved run is no longer wanted"}
 	}
-	return decide(f)
+	return decide(&f)
 }
 
-func decide(f Facts) Decision {
+func decide(f *Facts) Decision {
 	for _, r := range rules {
 		if r.when(f) {
 			d := r.then(f)
@@ -78,10 +78,10 @@ func decide(f Facts) Decision {
 	panic("unreachable: the last rule always applies")
 }
 
-func does(a Action) func(Facts) Decision {
-	return func(Facts) Decision { return Decision{Action: a} }
+func does(a Action) func(*Facts) Decision {
+	return func(*Facts) Decision { return Decision{Action: a} }
 }
 
-func rest(Facts) Decision { return Decision{Action: Rest, Posture: Resting} }
+func rest(*Facts) Decision { return Decision{Action: Rest, Posture: Resting} }
 
-func always(Facts) bool { return true }
+func always(*Facts) bool { return true }

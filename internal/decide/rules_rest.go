@@ -20,7 +20,7 @@ const (
 
 // nothingToDestroy: the object may go. An applied target of a deleting object is a destroy that is done (Target is
 // then the destroy target).
-func nothingToDestroy(f Facts) bool {
+func nothingToDestroy(f *Facts) bool {
 	if !f.Deleting {
 		return false
 	}
@@ -28,72 +28,72 @@ func nothingToDestroy(f Facts) bool {
 	return !f.DestroyOnDeletion || !f.MayHaveResources || destroyed
 }
 
-func suspendedDeletion(f Facts) bool { return f.Deleting && f.Suspended }
+func suspendedDeletion(f *Facts) bool { return f.Deleting && f.Suspended }
 
-func suspended(f Facts) bool { return f.Suspended }
+func suspended(f *Facts) bool { return f.Suspended }
 
-func unsupported(f Facts) bool { return f.Unsupported != "" }
+func unsupported(f *Facts) bool { return f.Unsupported != "" }
 
 // invalidApprove does not matter to a deletion, which approves its own plan.
-func invalidApprove(f Facts) bool { return f.InvalidApprove != "" && !f.Deleting }
+func invalidApprove(f *Facts) bool { return f.InvalidApprove != "" && !f.Deleting }
 
-func sourceDenied(f Facts) bool { return f.Source.State == SourceDenied }
+func sourceDenied(f *Facts) bool { return f.Source.State == SourceDenied }
 
-func sourceMissing(f Facts) bool { return f.Source.State == SourceMissing }
+func sourceMissing(f *Facts) bool { return f.Source.State == SourceMissing }
 
-func sourceEmpty(f Facts) bool { return f.Source.State == SourceNoArtifact }
+func sourceEmpty(f *Facts) bool { return f.Source.State == SourceNoArtifact }
 
 // failedNotDue: a failure holds for its target only; a new revision, a new spec or a request is tried at once.
-func failedNotDue(f Facts) bool {
+func failedNotDue(f *Facts) bool {
 	return f.Last.Failed && f.Last.Target == f.Target && !f.Requested && f.RetryIn > 0
 }
 
 // mayApply: the stored plan is of the present target, nobody has asked for another one, and it is approved.
-func mayApply(f Facts) bool {
+func mayApply(f *Facts) bool {
 	if f.Plan.ID == "" || f.Plan.Target != f.Target || f.Requested || f.Last.Failed {
 		return false
 	}
 	return f.Deleting || !f.PlanOnly && (f.Auto || f.Plan.Approved)
 }
 
-func planDue(f Facts) bool {
+func planDue(f *Facts) bool {
 	return f.Planned != f.Target || f.Requested || f.Last.Failed || f.PlanIn <= 0
 }
 
-func plannedOnly(f Facts) bool { return f.Plan.ID != "" && f.PlanOnly }
+func plannedOnly(f *Facts) bool { return f.Plan.ID != "" && f.PlanOnly }
 
-func driftWaits(f Facts) bool { return f.Plan.ID != "" && f.Plan.Drift }
+func driftWaits(f *Facts) bool { return f.Plan.ID != "" && f.Plan.Drift }
 
-func planWaits(f Facts) bool { return f.Plan.ID != "" }
+func planWaits(f *Facts) bool { return f.Plan.ID != "" }
 
-func holdDeletion(f Facts) Decision {
+func holdDeletion(f *Facts) Decision {
 	return Decision{Posture: Stuck, Ready: Ready{False, v1alpha2.ReasonSuspended,
 		"deletion waits, because spec.suspend is true and spec.destroyResourcesOnDeletion asks for a destroy: " +
 			"set spec.suspend to false to destroy the resources, or spec.destroyResourcesOnDeletion to false to keep them"}}
 }
 
-func stallUnsupported(f Facts) Decision {
+func stallUnsupported(f *Facts) Decision {
 	return Decision{Posture: Stuck, Ready: Ready{False, v1alpha2.ReasonNotImplemented, f.Unsupported}}
 }
 
-func stallInvalidApprove(f Facts) Decision {
+func stallInvalidApprove(f *Facts) Decision {
 	return Decision{Posture: Stuck, Ready: Ready{False, v1alpha2.ReasonInvalidApprovePlan, f.InvalidApprove}}
 }
 
-func stallDenied(f Facts) Decision {
+func stallDenied(f *Facts) Decision {
 	return Decision{Posture: Stuck, Ready: Ready{False, v1alpha2.ReasonAccessDenied, f.Source.Message}}
 }
 
-func stallMissing(f Facts) Decision {
+func stallMissing(f *Facts) Decision {
 	return Decision{Posture: Stuck, Ready: Ready{False, v1alpha2.ReasonArtifactFailed, f.Source.Message}}
 }
 
 // waitForArtifact needs no timer: the source's watch wakes the object.
-func waitForArtifact(f Facts) Decision {
+func waitForArtifact(f *Facts) Decision {
 	return Decision{Posture: Retrying, Progress: "waiting for the source", Ready: Ready{False, v1alpha2.ReasonArtifactFailed, f.Source.Message}}
 }
 
-func waitForRetry(f Facts) Decision {
+func waitForRetry(f *Facts) Decision {
 	return Decision{
 		Posture:      Retrying,
 		Progress:     "waiting for the next try",
@@ -102,7 +102,7 @@ func waitForRetry(f Facts) Decision {
 	}
 }
 
-func reserveApply(f Facts) Decision {
+func reserveApply(f *Facts) Decision {
 	reason := ReasonAutoApproved
 	switch {
 	case f.Deleting:
@@ -114,7 +114,7 @@ func reserveApply(f Facts) Decision {
 }
 
 // reservePlan leaves Ready alone when only the world is looked at again: Ready changes when an answer changes.
-func reservePlan(f Facts) Decision {
+func reservePlan(f *Facts) Decision {
 	d := Decision{Action: Reserve, Posture: Working, Progress: progress(OpPlan), Order: Order{OpPlan, f.Deleting, planReason(f)}}
 	if f.Planned != f.Target && !(f.Last.Failed && f.Last.Target == f.Target) {
 		d.Ready = Ready{Unknown, reasonProgressing, "Terraform Planning"}
@@ -125,7 +125,7 @@ func reservePlan(f Facts) Decision {
 // reasonProgressing is Flux's reason (fluxcd/pkg apis/meta) for work that has just begun.
 const reasonProgressing = "Progressing"
 
-func planReason(f Facts) string {
+func planReason(f *Facts) string {
 	switch {
 	case f.Deleting:
 		return ReasonDeletion
@@ -141,23 +141,23 @@ func planReason(f Facts) string {
 	return ReasonInterval
 }
 
-func showPlan(f Facts) Decision {
+func showPlan(f *Facts) Decision {
 	return Decision{Posture: Resting, RequeueAfter: f.PlanIn, Ready: Ready{True, v1alpha2.ReasonPlannedWithChanges,
 		fmt.Sprintf("Plan generated (%s): This object is in the plan only mode.", f.Plan.Summary)}}
 }
 
-func waitForDriftApproval(f Facts) Decision {
+func waitForDriftApproval(f *Facts) Decision {
 	return Decision{Posture: Resting, RequeueAfter: f.PlanIn, Ready: Ready{False, v1alpha2.ReasonDriftDetected,
 		fmt.Sprintf("Drift detected (%s): set approvePlan: %q to correct it.", f.Plan.Summary, f.Plan.ID)}}
 }
 
-func waitForApproval(f Facts) Decision {
+func waitForApproval(f *Facts) Decision {
 	return Decision{Posture: Resting, RequeueAfter: f.PlanIn, Ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges,
 		fmt.Sprintf("Plan generated (%s): set approvePlan: %q to approve this plan.", f.Plan.Summary, f.Plan.ID)}}
 }
 
 // inSync keeps a Ready that is True already: it says how the infrastructure came to be as it is.
-func inSync(f Facts) Decision {
+func inSync(f *Facts) Decision {
 	d := Decision{Posture: Resting, RequeueAfter: f.PlanIn}
 	if f.Ready {
 		return d

@@ -6,33 +6,33 @@ import (
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 )
 
-func isGone(f Facts) bool { return f.Deleting && !f.Finalizer }
+func isGone(f *Facts) bool { return f.Deleting && !f.Finalizer }
 
-func lacksFinalizer(f Facts) bool { return !f.Finalizer }
+func lacksFinalizer(f *Facts) bool { return !f.Finalizer }
 
-func runActive(f Facts) bool { return f.Run.State == RunOrdered || f.Run.State == RunClaimed }
+func runActive(f *Facts) bool { return f.Run.State == RunOrdered || f.Run.State == RunClaimed }
 
 // runnerEnded: the process of the active run's pod has provably ended, and the run does not say how.
-func runnerEnded(f Facts) bool { return runActive(f) && f.Pod.OfRun && f.Pod.State == PodEnded }
+func runnerEnded(f *Facts) bool { return runActive(f) && f.Pod.OfRun && f.Pod.State == PodEnded }
 
 // runnerVanished: a runner has claimed the run, and its pod is not to be found. A pod that is missing from the API is
 // no proof that its process has ended.
-func runnerVanished(f Facts) bool {
+func runnerVanished(f *Facts) bool {
 	return f.Run.State == RunClaimed && (f.Pod.State == PodNone || !f.Pod.OfRun)
 }
 
-func foreignPod(f Facts) bool {
+func foreignPod(f *Facts) bool {
 	return runActive(f) && f.Pod.State != PodNone && !f.Pod.OfRun
 }
 
 // unwanted: a plan for a target that has moved, or that a deletion has overtaken, is of no use. An apply always ends by
 // itself: what it has begun is what was approved.
-func unwanted(f Facts) bool {
+func unwanted(f *Facts) bool {
 	return runActive(f) && !f.Run.Cancelled && f.Run.Operation == OpPlan && f.Target != "" && f.Run.Target != f.Target
 }
 
 // unwantedUnclaimed: without a claim nothing has been touched, so that an apply may be taken back as well.
-func unwantedUnclaimed(f Facts) bool {
+func unwantedUnclaimed(f *Facts) bool {
 	if f.Run.State != RunOrdered || f.Pod.State == PodRunning {
 		return false
 	}
@@ -40,16 +40,16 @@ func unwantedUnclaimed(f Facts) bool {
 	return moved || f.Suspended || f.Run.Cancelled
 }
 
-func unwantedPlan(f Facts) bool { return unwanted(f) }
+func unwantedPlan(f *Facts) bool { return unwanted(f) }
 
-func runWithoutPod(f Facts) bool { return f.Run.State == RunOrdered && f.Pod.State == PodNone }
+func runWithoutPod(f *Facts) bool { return f.Run.State == RunOrdered && f.Pod.State == PodNone }
 
-func podStuck(f Facts) bool { return runActive(f) && f.Pod.State == PodPending && f.Pod.Stuck != "" }
+func podStuck(f *Facts) bool { return runActive(f) && f.Pod.State == PodPending && f.Pod.Stuck != "" }
 
-func podLeft(f Facts) bool { return f.Pod.State != PodNone }
+func podLeft(f *Facts) bool { return f.Pod.State != PodNone }
 
-func starts(a Action) func(Facts) Decision {
-	return func(f Facts) Decision {
+func starts(a Action) func(*Facts) Decision {
+	return func(f *Facts) Decision {
 		return Decision{Action: a, Posture: Working, Progress: progress(f.Run.Operation)}
 	}
 }
@@ -57,7 +57,7 @@ func starts(a Action) func(Facts) Decision {
 // slowPod is the time after which a pod that has not started is looked at again.
 const slowPod = 30 * time.Second
 
-func watchRun(f Facts) Decision {
+func watchRun(f *Facts) Decision {
 	d := Decision{Action: Rest, Posture: Working, Progress: progress(f.Run.Operation)}
 	if f.Pod.State == PodPending {
 		d.RequeueAfter = slowPod
@@ -74,7 +74,7 @@ func progress(op Operation) string {
 	return "Terraform Planning"
 }
 
-func unreachable(f Facts) Decision {
+func unreachable(f *Facts) Decision {
 	return Decision{
 		Action:  Rest,
 		Posture: Retrying,
@@ -86,7 +86,7 @@ func unreachable(f Facts) Decision {
 
 // waitForPod says why the pod does not start. The kubelet and the scheduler go on trying; each change of the pod wakes
 // the object, so nothing has to be repeated here.
-func waitForPod(f Facts) Decision {
+func waitForPod(f *Facts) Decision {
 	return Decision{
 		Action:   Rest,
 		Posture:  Retrying,

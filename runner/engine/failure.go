@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"regexp"
 	"slices"
@@ -87,8 +88,7 @@ func (e *Error) Unwrap() error { return e.err }
 
 // ClassOf is the class of the failure in err's chain, ClassOther when there is none.
 func ClassOf(err error) Class {
-	var failure *Error
-	if errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*Error](err); ok {
 		return failure.Class
 	}
 	return ClassOther
@@ -134,9 +134,18 @@ func (c *collector) add(d v1alpha2.Diagnostic) {
 	}
 }
 
+// all are the errors, then the warnings, each by place, those without one first: the engine's order changes from one
+// time to the next, and a message that changes with it would look like news.
 func (c *collector) all() []v1alpha2.Diagnostic {
+	for _, list := range [][]v1alpha2.Diagnostic{c.errors, c.warnings} {
+		slices.SortStableFunc(list, byPlace)
+	}
 	all := slices.Concat(c.errors, c.warnings)
 	return all[:min(len(all), MaxDiagnostics)]
+}
+
+func byPlace(a, b v1alpha2.Diagnostic) int {
+	return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), strings.Compare(a.Address, b.Address))
 }
 
 // place is how the engine's texts for people say where: "  on main.tf line 2, in resource ...".
@@ -145,7 +154,7 @@ var place = regexp.MustCompile(`(?m)^\s*on (\S+) line (\d+)`)
 // fromText reads the diagnostics of a command that has no JSON form: "Error: SUMMARY", an empty line, the detail.
 func fromText(text string) []v1alpha2.Diagnostic {
 	var found []v1alpha2.Diagnostic
-	for _, line := range strings.Split(text, "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		line = strings.TrimRight(strings.TrimLeft(line, "│╷╵ "), " ")
 		if summary, ok := strings.CutPrefix(line, "Error: "); ok {
 			found = append(found, v1alpha2.Diagnostic{Severity: severityError, Summary: summary})

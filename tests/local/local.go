@@ -58,6 +58,10 @@ type System struct {
 
 // Start starts cluster and controller, and returns when both are ready. ctx bounds the start only.
 func Start(ctx context.Context, opts Options) (*System, error) {
+	var err error
+	if opts.Root, err = filepath.Abs(opts.Root); err != nil {
+		return nil, fmt.Errorf("finding the repository: %w", err)
+	}
 	images := map[string]string{RunnerImage: filepath.Join(opts.Root, "build", "runner-image")}
 	for name, dir := range opts.Images {
 		images[name] = dir

@@ -11,7 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/terraform-controller/terraform-controller/tests/cluster"
+	"github.com/terraform-controller/terraform-controller/tests/local"
 	"github.com/terraform-controller/terraform-controller/tests/node"
 )
 
@@ -21,7 +21,7 @@ const helperDir = "LOCALCLUSTER_TEST_DIR"
 func TestMain(m *testing.M) {
 	node.MaybeChild()
 	if dir := os.Getenv(helperDir); dir != "" {
-		os.Args = []string{"localcluster", "up", "--dir", dir, "--bin", "../../../bin"}
+		os.Args = []string{"localcluster", "up", "--dir", dir, "--root", "../../.."}
 		main()
 		os.Exit(0)
 	}
@@ -49,13 +49,13 @@ func TestUpAndDown(t *testing.T) {
 	g.Expect(release()).To(Succeed())
 }
 
-func TestUp_StopsTheClusterWhenTheProductFails(t *testing.T) {
+func TestUp_StopsTheClusterWhenSomethingFails(t *testing.T) {
 	g, dir := NewWithT(t), t.TempDir()
-	var c *cluster.Cluster
-	err := up(t.Context(), cluster.Options{Dir: dir, Bin: "../../../bin", WithoutSources: true}, func(_ context.Context, started *cluster.Cluster) error {
-		c = started
+	var system *local.System
+	err := up(t.Context(), local.Options{Dir: dir, Root: "../../.."}, func(_ context.Context, started *local.System) error {
+		system = started
 		return os.ErrInvalid
 	})
 	g.Expect(err).To(MatchError(os.ErrInvalid))
-	g.Expect(c.Client.List(t.Context(), &corev1.PodList{}, client.Limit(1))).To(MatchError(ContainSubstring("connection refused")))
+	g.Expect(system.Client.List(t.Context(), &corev1.PodList{}, client.Limit(1))).To(MatchError(ContainSubstring("connection refused")))
 }
