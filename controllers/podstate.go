@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,12 @@ import (
 
 // slowStart is how long a pod may be pending without a known reason before that is said.
 const slowStart = 30 * time.Second
+
+// The kubelet's reasons for an image that it can't pull.
+const (
+	errImagePull     = "ErrImagePull"
+	imagePullBackOff = "ImagePullBackOff"
+)
 
 // podFacts is what the API tells of a runner's process.
 func podFacts(pod *corev1.Pod, run *infrav1.TerraformRun, now time.Time) decide.Pod {
@@ -66,7 +73,7 @@ func whyPending(pod *corev1.Pod, now time.Time) string {
 			return prefix + "it can't be scheduled: " + c.Message + "; look at spec.runnerPodTemplate.spec"
 		}
 	}
-	for _, s := range append(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses...) {
+	for _, s := range append(slices.Clone(pod.Status.InitContainerStatuses), pod.Status.ContainerStatuses...) {
 		if w := s.State.Waiting; w != nil && !harmless(w.Reason) {
 			return prefix + waitingText(pod, s.Name, w)
 		}
@@ -81,14 +88,23 @@ func harmless(reason string) bool {
 	return reason == "" || reason == "ContainerCreating" || reason == "PodInitializing"
 }
 
+// waitingText names container, cause and field. An image that can't be pulled is told in one way, though the kubelet
+// goes to and fro between two reasons for it: else the condition would.
 func waitingText(pod *corev1.Pod, container string, w *corev1.ContainerStateWaiting) string {
-	image, from := "", "spec.runnerPodTemplate.spec"
-	for _, c := range append(pod.Spec.InitContainers, pod.Spec.Containers...) {
-		if c.Name == container && strings.Contains(w.Reason, "Image") {
-			image, from = fmt.Sprintf(" (image %q)", c.Image), "spec.runnerPodTemplate.spec.image"
+	if w.Reason != errImagePull && w.Reason != imagePullBackOff {
+		return fmt.Sprintf("container %s: %s: %s; look at spec.runnerPodTemplate.spec", container, w.Reason, w.Message)
+	}
+	image := ""
+	for _, c := range append(slices.Clone(pod.Spec.InitContainers), pod.Spec.Containers...) {
+		if c.Name == container {
+			image = c.Image
 		}
 	}
-	return fmt.Sprintf("container %s%s: %s: %s; look at %s", container, image, w.Reason, w.Message, from)
+	cause := w.Message
+	if _, after, found := strings.Cut(cause, errImagePull+": "); found {
+		cause = after
+	}
+	return fmt.Sprintf("container %s: image %q can't be pulled: %s; look at spec.runnerPodTemplate.spec.image", container, image, cause)
 }
 
 // howEnded describes the end of a runner's process that has not reported.

@@ -72,7 +72,11 @@ func TestPodFacts(t *testing.T) {
 		}), true, decide.Pod{State: decide.PodEnded, OfRun: true}},
 		"no image": {"field, value and cause are named", runnerPod(waiting("ErrImagePull", "not found")), false, decide.Pod{
 			State: decide.PodPending, OfRun: true,
-			Stuck: prefix + `container tf-runner (image "example.com/runner:1"): ErrImagePull: not found; look at spec.runnerPodTemplate.spec.image`,
+			Stuck: prefix + `container tf-runner: image "example.com/runner:1" can't be pulled: not found; look at spec.runnerPodTemplate.spec.image`,
+		}},
+		"still no image": {"the second reason for it reads like the first", runnerPod(waiting("ImagePullBackOff", `Back-off pulling image "example.com/runner:1": ErrImagePull: not found`)), false, decide.Pod{
+			State: decide.PodPending, OfRun: true,
+			Stuck: prefix + `container tf-runner: image "example.com/runner:1" can't be pulled: not found; look at spec.runnerPodTemplate.spec.image`,
 		}},
 		"no secret for env": {"so is a missing Secret", runnerPod(waiting("CreateContainerConfigError", `secret "x" not found`)), false, decide.Pod{
 			State: decide.PodPending, OfRun: true,

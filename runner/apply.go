@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/backend"
 	"github.com/terraform-controller/terraform-controller/internal/inputs"
 	"github.com/terraform-controller/terraform-controller/internal/plan"
 	"github.com/terraform-controller/terraform-controller/internal/planstore"
@@ -164,7 +165,7 @@ func (j *job) rescueState(ctx context.Context, failed *failure) *failure {
 
 // pushNewer writes a state over an older one of the same lineage.
 func (j *job) pushNewer(ctx context.Context, content []byte) error {
-	kept, err := identify(content)
+	kept, err := backend.Identify(content)
 	if err != nil {
 		return err
 	}

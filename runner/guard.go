@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -96,30 +95,5 @@ func (j *job) pullState(ctx context.Context) (*v1alpha2.StateStatus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pull the state: %w", err)
 	}
-	return identify(content)
-}
-
-// identify reads what identifies a state of format 4; nil when there is none.
-func identify(content []byte) (*v1alpha2.StateStatus, error) {
-	if len(content) == 0 {
-		return nil, nil
-	}
-	var state struct {
-		Lineage   string `json:"lineage"`
-		Serial    int64  `json:"serial"`
-		Resources []struct {
-			Mode      string            `json:"mode"`
-			Instances []json.RawMessage `json:"instances"`
-		} `json:"resources"`
-	}
-	if err := json.Unmarshal(content, &state); err != nil {
-		return nil, errors.New("the state is no JSON")
-	}
-	found := &v1alpha2.StateStatus{Lineage: state.Lineage, Serial: state.Serial, Size: int64(len(content))}
-	for _, r := range state.Resources {
-		if r.Mode == "managed" {
-			found.Resources += int64(len(r.Instances))
-		}
-	}
-	return found, nil
+	return backend.Identify(content)
 }

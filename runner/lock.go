@@ -17,7 +17,7 @@ func lockOf(err error) (*v1alpha2.LockInfo, bool) {
 		return nil, false
 	}
 	for _, d := range failed.Diagnostics {
-		if info, found := lock.FromText(d.Detail); found {
+		if info, found := lock.FromText(d.Summary + "\n" + d.Detail); found {
 			return info, true
 		}
 	}

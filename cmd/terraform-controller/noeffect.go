@@ -12,11 +12,11 @@ import (
 
 // Reasons why a flag has no effect.
 const (
-	noRPC        = "runners are not called: they take their work from the API server"
-	noMTLS       = "runners are not called, so there are no certificates in tenants' namespaces"
-	noRemote     = "this controller works on its own cluster only"
-	notThisYet   = "this version does not act on it"
-	noImpersonat = "runner pods work as the account of their object; without one that is tf-runner"
+	noRPC           = "runners are not called: they take their work from the API server"
+	noMTLS          = "runners are not called, so there are no certificates in tenants' namespaces"
+	noRemote        = "this controller works on its own cluster only"
+	notThisYet      = "this version does not act on it"
+	noImpersonation = "runner pods work as the account of their object; without one that is tf-runner"
 )
 
 // ignoredFlag is accepted, because Deployments of the incumbent or of Flux's controllers may have it.
@@ -40,7 +40,7 @@ var ignoredFlags = []ignoredFlag{
 	{"quota-retry-enabled", true, "a pod that a quota refuses is tried again after spec.retryInterval"},
 	{"quota-retry-delay", false, "a pod that a quota refuses is tried again after spec.retryInterval"},
 	{"quota-retry-jitter-factor", false, "a pod that a quota refuses is tried again after spec.retryInterval"},
-	{"default-service-account", false, noImpersonat},
+	{"default-service-account", false, noImpersonation},
 	{"insecure-kubeconfig-exec", true, noRemote},
 	{"insecure-kubeconfig-tls", true, noRemote},
 	{"token-cache-max-size", false, "the controller holds no cloud credentials"},

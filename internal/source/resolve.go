@@ -103,12 +103,13 @@ func (s Source) read(obj artifactSource) Source {
 	return s
 }
 
-// progress is the source's own word on why it has no artifact.
+// progress is the source's own word on what keeps it from having an artifact. As long as it is at work on its first one
+// there is nothing to tell.
 func progress(obj artifactSource) string {
-	if message := conditions.GetMessage(obj, meta.ReadyCondition); message != "" {
-		return message
+	if conditions.IsFalse(obj, meta.ReadyCondition) {
+		return conditions.GetMessage(obj, meta.ReadyCondition)
 	}
-	return "source-controller has not looked at it yet"
+	return "source-controller has not fetched it yet"
 }
 
 func (s Source) because(state State, format string, args ...any) Source {

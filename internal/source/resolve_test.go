@@ -77,7 +77,7 @@ func TestResolve_SaysWhatTheSourceIs(t *testing.T) {
 		},
 		{
 			reason: "no artifact, and no word yet", cluster: oneSource{repository: repository("infra", nil, "")},
-			state: source.NoArtifact, lookedAtSource: true, message: "has not looked at it yet",
+			state: source.NoArtifact, lookedAtSource: true, message: "has not fetched it yet",
 		},
 		{
 			reason: "a source that is not there", state: source.Missing, lookedAtSource: true,

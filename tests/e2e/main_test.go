@@ -16,7 +16,7 @@ import (
 	"github.com/terraform-controller/terraform-controller/tests/node"
 )
 
-// emptyImage is an image without a runner in it.
+// emptyImage is an image without runner and engine in it.
 const emptyImage = "empty:local"
 
 var system *local.System
@@ -35,7 +35,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	empty := filepath.Join(dir, "empty-image")
-	if err := os.Mkdir(empty, 0o755); err != nil {
+	if err := makeEmptyImage(empty); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -59,6 +59,14 @@ func run(m *testing.M) int {
 		return code
 	}
 	return removeAll(dir)
+}
+
+// makeEmptyImage makes an image in which no engine is found, whatever the machine has.
+func makeEmptyImage(dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "image.json"), []byte(`{"env": ["PATH=/none", "HOME=/home/runner"], "user": 65532}`), 0o644)
 }
 
 func removeAll(dir string) int {

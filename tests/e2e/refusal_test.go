@@ -81,7 +81,7 @@ func TestBadInput(t *testing.T) {
 		},
 		"unknown image": {
 			change: func(tf *infrav1.Terraform) { tf.Spec.RunnerPodTemplate.Spec.Image = "example.com/nowhere:v1" },
-			reason: infrav1.ReasonRunnerPending, says: []string{"spec.runnerPodTemplate.spec.image", "example.com/nowhere:v1", "Image"},
+			reason: infrav1.ReasonRunnerPending, says: []string{"spec.runnerPodTemplate.spec.image", "example.com/nowhere:v1", "can't be pulled"},
 			mend: func(s *story) {
 				s.change(func(tf *infrav1.Terraform) { tf.Spec.RunnerPodTemplate.Spec.Image = "" })
 			},

@@ -118,7 +118,7 @@ func (s *story) becomes(status metav1.ConditionStatus, reason string, message ty
 		tf = s.get()
 		ready := conditions.Get(tf, meta.ReadyCondition)
 		g.Expect(ready).NotTo(BeNil())
-		g.Expect(string(ready.Status) + " " + ready.Reason + " " + ready.Message).To(HavePrefix(string(status) + " " + reason + " "))
+		g.Expect(string(ready.Status)+" "+ready.Reason).To(HavePrefix(string(status)+" "+reason), ready.Message)
 		g.Expect(ready.Message).To(message)
 		g.Expect(tf.Status.ActiveRun).To(BeNil())
 		g.Expect(tf.Status.ObservedGeneration).To(Equal(tf.Generation))

@@ -40,10 +40,12 @@ func (w *worker) pull(c *container) (*image, error) {
 	folder, ok := w.node.opts.Images[c.spec.Image]
 	if !ok {
 		c.pulls++
+		cause := fmt.Sprintf("failed to pull image %q: the local node has no such image", c.spec.Image)
 		if c.pulls == 1 {
-			return nil, &waiting{reason: "ErrImagePull", message: fmt.Sprintf("failed to pull image %q: the local node has no such image", c.spec.Image)}
+			return nil, &waiting{reason: "ErrImagePull", message: cause}
 		}
-		return nil, &waiting{reason: "ImagePullBackOff", message: fmt.Sprintf("Back-off pulling image %q", c.spec.Image), asleep: true}
+		message := fmt.Sprintf("Back-off pulling image %q: ErrImagePull: %s", c.spec.Image, cause)
+		return nil, &waiting{reason: "ImagePullBackOff", message: message, asleep: true}
 	}
 	c.pulls = 0
 	img := &image{}

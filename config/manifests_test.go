@@ -1,0 +1,294 @@
+package config_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	sourcev1 "github.com/fluxcd/source-controller/api/v1"
+	. "github.com/onsi/gomega"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/apiserver"
+)
+
+const (
+	wait       = 20 * time.Second
+	controller = "system:serviceaccount:flux-system:terraform-controller"
+)
+
+var (
+	api *apiserver.Server
+
+	kustomizations = []string{"crd", "rbac", "policies", "manager", "samples", "default", "local"}
+)
+
+func TestMain(m *testing.M) { os.Exit(apiserver.Run(m, &api)) }
+
+func newScheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(apiextensionsv1.AddToScheme(scheme))
+	utilruntime.Must(infrav1.AddToScheme(scheme))
+	utilruntime.Must(sourcev1.AddToScheme(scheme))
+	return scheme
+}
+
+// render gives the documents of a kustomization, as kubectl builds it.
+func render(t *testing.T, name string) [][]byte {
+	t.Helper()
+	g := NewWithT(t)
+	out, err := exec.Command(filepath.Join(api.Root, "bin", "kubectl"), "kustomize", name).Output()
+	g.Expect(err).NotTo(HaveOccurred())
+	reader := utilyaml.NewDocumentDecoder(io.NopCloser(bytes.NewReader(out)))
+	defer reader.Close()
+	var documents [][]byte
+	buffer := make([]byte, len(out)+1)
+	for {
+		n, err := reader.Read(buffer)
+		if errors.Is(err, io.EOF) {
+			return documents
+		}
+		g.Expect(err).NotTo(HaveOccurred())
+		documents = append(documents, bytes.Clone(buffer[:n]))
+	}
+}
+
+func apply(t *testing.T, name string, options ...client.ApplyOption) {
+	t.Helper()
+	for _, document := range render(t, name) {
+		object := &unstructured.Unstructured{}
+		g := NewWithT(t)
+		g.Expect(utilyaml.Unmarshal(document, &object.Object)).To(Succeed())
+		options := append([]client.ApplyOption{client.FieldOwner("test"), client.ForceOwnership}, options...)
+		err := api.Client.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(object), options...)
+		g.Expect(err).NotTo(HaveOccurred(), "%s %s", object.GetKind(), object.GetName())
+	}
+}
+
+func ensureNamespace(t *testing.T, name string) {
+	t.Helper()
+	err := api.Client.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	NewWithT(t).Expect(client.IgnoreAlreadyExists(err)).To(Succeed())
+}
+
+func TestManifests_ParseStrictly(t *testing.T) {
+	decoder := serializer.NewCodecFactory(newScheme(), serializer.EnableStrict).UniversalDeserializer()
+	for _, name := range kustomizations {
+		t.Run(name, func(t *testing.T) {
+			documents := render(t, name)
+			NewWithT(t).Expect(documents).NotTo(BeEmpty())
+			for _, document := range documents {
+				_, _, err := decoder.Decode(document, nil, nil)
+				NewWithT(t).Expect(err).NotTo(HaveOccurred(), string(document))
+			}
+		})
+	}
+}
+
+func TestManifests_AreAcceptedByTheServer(t *testing.T) {
+	g := NewWithT(t)
+	_, err := envtest.InstallCRDs(api.Config, envtest.CRDInstallOptions{
+		Paths: []string{filepath.Join(api.Root, "bin", "crds", "source")}, ErrorIfPathMissing: true,
+	})
+	g.Expect(err).NotTo(HaveOccurred(), "make companions")
+	ensureNamespace(t, "flux-system")
+	ensureNamespace(t, "infra")
+	for _, name := range kustomizations {
+		t.Run(name, func(t *testing.T) { apply(t, name, client.DryRunAll) })
+	}
+}
+
+func TestRBAC_ControllerHasWhatItNeedsAndNoMore(t *testing.T) {
+	ensureNamespace(t, "flux-system")
+	apply(t, "rbac")
+	const infra, rbac, secret = "infra.contrib.fluxcd.io", "rbac.authorization.k8s.io", "terraform-controller-tls"
+	for _, c := range []struct {
+		verb, group, resource, namespace, name string
+		allowed                                bool
+		reason                                 string
+	}{
+		{"watch", infra, "terraforms", "", "", true, "objects of all namespaces"},
+		{"patch", infra, "terraforms/status", "tenant", "x", true, "status"},
+		{"update", infra, "terraforms/finalizers", "tenant", "x", true, "owner references that block deletion"},
+		{"delete", infra, "terraforms", "tenant", "x", false, "objects are the users'"},
+		{"create", infra, "terraforms", "tenant", "x", false, "objects are the users'"},
+		{"create", infra, "terraformruns", "tenant", "x", true, "runs are its own"},
+		{"patch", infra, "terraformruns/status", "tenant", "x", true, "a run whose process has ended"},
+		{"create", "", "pods", "tenant", "x", true, "runners"},
+		{"create", "", "pods/exec", "tenant", "x", false, "nobody looks into runners"},
+		{"get", "", "secrets", "tenant", "x", false, "Secrets are the runners' business"},
+		{"list", "", "secrets", "", "", false, "Secrets are the runners' business"},
+		{"create", "", "secrets", "tenant", "x", false, "Secrets are the runners' business"},
+		{"update", "", "secrets", "flux-system", secret, true, "its own certificate"},
+		{"get", "", "secrets", "flux-system", "flux-system", false, "not the Git credentials beside it"},
+		{"list", "", "secrets", "flux-system", "", false, "not the Git credentials beside it"},
+		{"update", "coordination.k8s.io", "leases", "flux-system", "x", true, "leader election"},
+		{"update", "coordination.k8s.io", "leases", "tenant", "x", false, "locks of states are the runners'"},
+		{"patch", rbac, "rolebindings", "tenant", "terraform-runner-report", true, "the one binding"},
+		{"patch", rbac, "rolebindings", "tenant", "admins", false, "no other binding"},
+		{"bind", rbac, "clusterroles", "", "terraform-runner-report", true, "the one role"},
+		{"bind", rbac, "clusterroles", "", "cluster-admin", false, "no other role"},
+		{"escalate", rbac, "clusterroles", "", "terraform-runner-report", false, "no role at all"},
+		{"create", "authentication.k8s.io", "tokenreviews", "", "", true, "runners' tokens"},
+		{"impersonate", "", "serviceaccounts", "tenant", "tf-runner", false, "nobody"},
+		{"create", "", "serviceaccounts/token", "tenant", "tf-runner", false, "nobody"},
+		{"get", "", "serviceaccounts", "tenant", "tf-runner", true, "to say that it is missing"},
+		{"watch", "source.toolkit.fluxcd.io", "gitrepositories", "", "", true, "sources"},
+		{"patch", "source.toolkit.fluxcd.io", "gitrepositories", "tenant", "x", false, "sources are the users'"},
+	} {
+		t.Run(c.verb+" "+c.resource+" "+c.reason, func(t *testing.T) {
+			resource, subresource := splitResource(c.resource)
+			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+				User: controller, ResourceAttributes: &authorizationv1.ResourceAttributes{
+					Verb: c.verb, Group: c.group, Resource: resource, Subresource: subresource,
+					Namespace: c.namespace, Name: c.name,
+				},
+			}}
+			NewWithT(t).Expect(api.Client.Create(t.Context(), review)).To(Succeed())
+			NewWithT(t).Expect(review.Status.Allowed).To(Equal(c.allowed), c.reason)
+		})
+	}
+}
+
+func splitResource(name string) (resource, subresource string) {
+	resource, subresource, _ = strings.Cut(name, "/")
+	return resource, subresource
+}
+
+// policyWorld is a namespace with a run, and accounts that RBAC lets write its status.
+type policyWorld struct {
+	namespace string
+	run       *infrav1.TerraformRun
+	own, twin *corev1.Pod
+}
+
+func newPolicyWorld(t *testing.T) *policyWorld {
+	t.Helper()
+	w := &policyWorld{namespace: api.Namespace(t)}
+	account := metav1.ObjectMeta{Namespace: w.namespace, Name: "tf-runner"}
+	api.Create(t, &corev1.ServiceAccount{ObjectMeta: account})
+	api.Account(t, w.namespace, "tf-runner", rbacv1.PolicyRule{
+		APIGroups: []string{infrav1.GroupVersion.Group}, Resources: []string{"terraformruns/status"}, Verbs: []string{"patch"},
+	})
+	w.own, w.twin = w.pod(t, "networking-tf-runner"), w.pod(t, "other-tf-runner")
+	w.run = &infrav1.TerraformRun{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "networking-3f9ac1d2"},
+		Spec: infrav1.TerraformRunSpec{
+			Operation: infrav1.OperationPlan, Reason: "test", Target: "t", Generation: 1,
+			PodName: w.own.Name, Hostname: "networking-x",
+		},
+	}
+	api.Create(t, w.run)
+	return w
+}
+
+func (w *policyWorld) pod(t *testing.T, name string) *corev1.Pod {
+	t.Helper()
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name},
+		Spec: corev1.PodSpec{
+			ServiceAccountName: "tf-runner", Containers: []corev1.Container{{Name: "x", Image: "x"}},
+		},
+	}
+	api.Create(t, pod)
+	return pod
+}
+
+// client works with a token of the runner account, bound to pod unless that is nil.
+func (w *policyWorld) client(t *testing.T, pod *corev1.Pod) client.Client {
+	t.Helper()
+	request := &authenticationv1.TokenRequest{}
+	if pod != nil {
+		request.Spec.BoundObjectRef = &authenticationv1.BoundObjectReference{
+			Kind: "Pod", APIVersion: "v1", Name: pod.Name, UID: pod.UID,
+		}
+	}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "tf-runner"}}
+	NewWithT(t).Expect(api.Client.SubResource("token").Create(t.Context(), account, request)).To(Succeed())
+	config := rest.AnonymousClientConfig(api.Config)
+	config.BearerToken = request.Status.Token
+	c, err := apiserver.NewClient(config)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return c
+}
+
+func (w *policyWorld) report(t *testing.T, c client.Client, podUID string) error {
+	t.Helper()
+	changed := w.run.DeepCopy()
+	changed.Status.Phase = infrav1.RunRunning
+	changed.Status.Runner = &infrav1.RunnerIdentity{PodUID: podUID}
+	return c.Status().Patch(t.Context(), changed, client.MergeFrom(w.run))
+}
+
+func TestPolicy_OnlyTheRunsOwnPodReports(t *testing.T) {
+	ensureNamespace(t, "flux-system")
+	apply(t, "rbac")
+	apply(t, "policies")
+	t.Cleanup(func() { deletePolicies(t) })
+	g := NewWithT(t)
+	w := newPolicyWorld(t)
+	own := w.client(t, w.own)
+	awaitPolicy(t, w)
+
+	refused := And(MatchError(apierrors.IsForbidden, "IsForbidden"), MatchError(ContainSubstring("runner pod")))
+	g.Expect(w.report(t, w.client(t, nil), string(w.own.UID))).To(refused, "a token that no pod holds")
+	g.Expect(w.report(t, w.client(t, w.twin), string(w.own.UID))).To(refused, "another pod of the account")
+	g.Expect(w.report(t, api.Client, string(w.own.UID))).To(refused, "an administrator")
+	g.Expect(w.report(t, own, "another")).To(MatchError(ContainSubstring("claimed by another pod")))
+	g.Expect(w.report(t, own, string(w.own.UID))).To(Succeed(), "its own pod")
+
+	g.Expect(api.Client.Get(t.Context(), client.ObjectKeyFromObject(w.run), w.run)).To(Succeed())
+	g.Expect(api.Client.Delete(t.Context(), w.own, client.GracePeriodSeconds(0))).To(Succeed())
+	again := w.pod(t, w.own.Name)
+	g.Expect(w.report(t, w.client(t, again), string(again.UID))).
+		To(MatchError(ContainSubstring("claimed by another pod")), "a later pod of that name does not take over")
+
+	config := rest.CopyConfig(api.Config)
+	config.Impersonate.UserName = controller
+	controllers, err := apiserver.NewClient(config)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(w.report(t, controllers, "gone")).To(Succeed(), "the controller ends runs of lost pods")
+}
+
+// awaitPolicy waits until the policy is in force, which takes the API server a second or more.
+func awaitPolicy(t *testing.T, w *policyWorld) {
+	t.Helper()
+	NewWithT(t).Eventually(func() error {
+		probe := w.run.DeepCopy()
+		probe.Status.Step = infrav1.StepClaim
+		return api.Client.Status().Patch(t.Context(), probe, client.MergeFrom(w.run), client.DryRunAll)
+	}, wait, 100*time.Millisecond).ShouldNot(Succeed())
+}
+
+func deletePolicies(t *testing.T) {
+	t.Helper()
+	for _, document := range render(t, "policies") {
+		object := &unstructured.Unstructured{}
+		NewWithT(t).Expect(utilyaml.Unmarshal(document, &object.Object)).To(Succeed())
+		NewWithT(t).Expect(client.IgnoreNotFound(api.Client.Delete(context.Background(), object))).To(Succeed())
+	}
+}
