@@ -10,21 +10,17 @@ import (
 	"time"
 
 	fluxmeta "github.com/fluxcd/pkg/apis/meta"
-	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	. "github.com/onsi/gomega"
-	"github.com/onsi/gomega/types"
 	"github.com/opencontainers/go-digest"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/tests/local"
+	"github.com/terraform-controller/terraform-controller/tests/story"
 )
-
-func json(text string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(text)} }
 
 // TestBadInput: each is said in a condition that names the field, the value and what to do, and nothing is tried
 // again before its time.
@@ -35,12 +31,12 @@ func TestBadInput(t *testing.T) {
 		reason string
 		says   []string
 		// mend makes it right; nil: a commit or a changed spec is shown elsewhere.
-		mend func(*story)
+		mend func(*story.Story)
 	}{
 		"missing path": {
 			change: func(tf *infrav1.Terraform) { tf.Spec.Path = "./modules/nowhere" },
 			reason: infrav1.ReasonArtifactFailed, says: []string{"spec.path", "modules/nowhere", "GitRepository"},
-			mend: func(s *story) { s.change(func(tf *infrav1.Terraform) { tf.Spec.Path = "" }) },
+			mend: func(s *story.Story) { s.Change(func(tf *infrav1.Terraform) { tf.Spec.Path = "" }) },
 		},
 		"path out of the artifact": {
 			change: func(tf *infrav1.Terraform) { tf.Spec.Path = "../../../etc" },
@@ -69,21 +65,21 @@ func TestBadInput(t *testing.T) {
 		"missing ServiceAccount": {
 			change: func(tf *infrav1.Terraform) { tf.Spec.ServiceAccountName = "nobody" },
 			reason: infrav1.ReasonRunnerForbidden, says: []string{"spec.serviceAccountName", `"nobody"`, "create it"},
-			mend: func(s *story) {
-				account := metav1.ObjectMeta{Namespace: s.tenant.Namespace, Name: "nobody"}
-				s.Expect(system.Client.Create(s.ctx, &corev1.ServiceAccount{ObjectMeta: account})).To(Succeed())
-				s.Expect(system.Client.Create(s.ctx, &rbacv1.RoleBinding{
+			mend: func(s *story.Story) {
+				account := metav1.ObjectMeta{Namespace: s.Tenant.Namespace, Name: "nobody"}
+				s.Expect(system.Client.Create(s.Ctx, &corev1.ServiceAccount{ObjectMeta: account})).To(Succeed())
+				s.Expect(system.Client.Create(s.Ctx, &rbacv1.RoleBinding{
 					ObjectMeta: account, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "tf-runner-role"},
-					Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: "nobody", Namespace: s.tenant.Namespace}},
+					Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: "nobody", Namespace: s.Tenant.Namespace}},
 				})).To(Succeed())
-				s.annotate(fluxmeta.ReconcileRequestAnnotation, "now")
+				s.Annotate(fluxmeta.ReconcileRequestAnnotation, "now")
 			},
 		},
 		"unknown image": {
 			change: func(tf *infrav1.Terraform) { tf.Spec.RunnerPodTemplate.Spec.Image = "example.com/nowhere:v1" },
 			reason: infrav1.ReasonRunnerPending, says: []string{"spec.runnerPodTemplate.spec.image", "example.com/nowhere:v1", "can't be pulled"},
-			mend: func(s *story) {
-				s.change(func(tf *infrav1.Terraform) { tf.Spec.RunnerPodTemplate.Spec.Image = "" })
+			mend: func(s *story.Story) {
+				s.Change(func(tf *infrav1.Terraform) { tf.Spec.RunnerPodTemplate.Spec.Image = "" })
 			},
 		},
 		"missing Secret for the pod's environment": {
@@ -93,9 +89,9 @@ func TestBadInput(t *testing.T) {
 				}}}
 			},
 			reason: infrav1.ReasonRunnerPending, says: []string{"token", "spec.runnerPodTemplate.spec"},
-			mend: func(s *story) {
-				s.Expect(system.Client.Create(s.ctx, &corev1.Secret{
-					ObjectMeta: metav1.ObjectMeta{Namespace: s.tenant.Namespace, Name: "token"}, StringData: map[string]string{"value": "x"},
+			mend: func(s *story.Story) {
+				s.Expect(system.Client.Create(s.Ctx, &corev1.Secret{
+					ObjectMeta: metav1.ObjectMeta{Namespace: s.Tenant.Namespace, Name: "token"}, StringData: map[string]string{"value": "x"},
 				})).To(Succeed())
 			},
 		},
@@ -105,7 +101,7 @@ func TestBadInput(t *testing.T) {
 		},
 		"unknown output": {
 			change: func(tf *infrav1.Terraform) {
-				outputsTo("net-outputs")(tf)
+				story.OutputsTo("net-outputs")(tf)
 				tf.Spec.WriteOutputsToSecret.Outputs = []string{"greetings"}
 			},
 			reason: infrav1.ReasonOutputsWritingFailed, says: []string{"spec.writeOutputsToSecret.outputs[0]", "greetings", "greeting"},
@@ -113,8 +109,8 @@ func TestBadInput(t *testing.T) {
 		"missing source": {
 			change: func(tf *infrav1.Terraform) { tf.Spec.SourceRef.Name = "nowhere" },
 			reason: infrav1.ReasonArtifactFailed, says: []string{"spec.sourceRef", "GitRepository", "nowhere"},
-			mend: func(s *story) {
-				s.change(func(tf *infrav1.Terraform) { tf.Spec.SourceRef.Name = local.SourceName })
+			mend: func(s *story.Story) {
+				s.Change(func(tf *infrav1.Terraform) { tf.Spec.SourceRef.Name = local.SourceName })
 			},
 		},
 		"source of another namespace": {
@@ -128,65 +124,42 @@ func TestBadInput(t *testing.T) {
 		"field that waits": {
 			change: func(tf *infrav1.Terraform) { tf.Spec.Targets = []string{"a.b"} },
 			reason: infrav1.ReasonNotImplemented, says: []string{"spec.targets"},
-			mend: func(s *story) { s.change(func(tf *infrav1.Terraform) { tf.Spec.Targets = nil }) },
+			mend: func(s *story.Story) { s.Change(func(tf *infrav1.Terraform) { tf.Spec.Targets = nil }) },
 		},
 		"word for approvePlan": {
 			change: func(tf *infrav1.Terraform) { tf.Spec.ApprovePlan = "yes" },
 			reason: infrav1.ReasonInvalidApprovePlan, says: []string{"spec.approvePlan", `"yes"`, "status.plan.pending"},
-			mend: func(s *story) { s.change(auto) },
+			mend: func(s *story.Story) { s.Change(story.Auto) },
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			files := map[string]string{"main.tf": greeting}
+			files := map[string]string{"main.tf": story.Greeting}
 			for path, content := range tc.files {
 				files[path] = content
 			}
-			s := newStory(t, files)
-			s.create(auto, func(tf *infrav1.Terraform) {
+			t.Parallel()
+			s := story.New(t, system, files)
+			s.Create(story.Auto, func(tf *infrav1.Terraform) {
 				if tc.change != nil {
 					tc.change(tf)
 				}
 			})
-			s.refuses(tc.reason, tc.says...)
-			s.restsQuietly()
+			s.Refuses(tc.reason, tc.says...)
+			s.RestsQuietly()
 			if tc.mend != nil {
 				tc.mend(s)
-				s.Eventually(func() string { return s.get().Status.LastAppliedRevision }).ShouldNot(BeEmpty())
-				s.becomes(metav1.ConditionTrue, "Terraform", ContainSubstring("main@sha1:"))
+				s.Eventually(func() string { return s.Get().Status.LastAppliedRevision }).ShouldNot(BeEmpty())
+				s.Becomes(metav1.ConditionTrue, "Terraform", ContainSubstring("main@sha1:"))
 			}
 		})
 	}
 }
 
-// refuses waits until Ready is False for that reason and says all of that, and an event does, too.
-func (s *story) refuses(reason string, says ...string) {
-	s.t.Helper()
-	matchers := make([]types.GomegaMatcher, 0, len(says))
-	for _, text := range says {
-		matchers = append(matchers, ContainSubstring(text))
-	}
-	s.Eventually(func(g Gomega) {
-		ready := readyCondition(s.get())
-		g.Expect(string(ready.Status) + " " + ready.Reason).To(Equal("False " + reason))
-		g.Expect(ready.Message).To(And(matchers...))
-	}).Should(Succeed())
-	s.hears(reason, And(matchers...))
-}
-
-func readyCondition(tf *infrav1.Terraform) metav1.Condition {
-	for _, c := range tf.Status.Conditions {
-		if c.Type == fluxmeta.ReadyCondition {
-			return c
-		}
-	}
-	return metav1.Condition{}
-}
-
 // TestBadArtifact: what source-controller never serves is served by the test, through a source that is suspended so that
 // its status stays what the test has written. The real one can't be brought to do that.
 func TestBadArtifact(t *testing.T) {
-	good := tarball(t, map[string]string{"main.tf": greeting})
+	good := tarball(t, map[string]string{"main.tf": story.Greeting})
 	cases := map[string]struct {
 		served []byte
 		digest digest.Digest
@@ -198,40 +171,34 @@ func TestBadArtifact(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			s := newStory(t, map[string]string{"main.tf": greeting})
+			t.Parallel()
+			s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				if _, err := w.Write(tc.served); err != nil {
 					t.Log(err)
 				}
 			}))
 			defer server.Close()
-			s.offer(server.URL+"/bad.tar.gz", tc.digest)
-			s.create(auto)
-			s.refuses(infrav1.ReasonArtifactFailed, tc.says...)
-			s.restsQuietly()
+			offer(s, server.URL+"/bad.tar.gz", tc.digest)
+			s.Create(story.Auto)
+			s.Refuses(infrav1.ReasonArtifactFailed, tc.says...)
+			s.RestsQuietly()
 		})
 	}
 }
 
-func (s *story) source() *sourcev1.GitRepository {
-	source := &sourcev1.GitRepository{}
-	s.Expect(system.Client.Get(s.ctx, namespaced(s, local.SourceName), source)).To(Succeed())
-	return source
-}
-
 // offer makes the suspended source offer that artifact.
-func (s *story) offer(url string, sum digest.Digest) {
-	s.t.Helper()
-	s.Eventually(s.sourceRevision).ShouldNot(BeEmpty(), "source-controller has had its turn")
-	source := s.source()
+func offer(s *story.Story, url string, sum digest.Digest) {
+	s.Eventually(s.SourceRevision).ShouldNot(BeEmpty(), "source-controller has had its turn")
+	source := s.Source()
 	before := source.DeepCopy()
 	source.Spec.Suspend = true
-	s.Expect(system.Client.Patch(s.ctx, source, client.MergeFrom(before))).To(Succeed())
+	s.Expect(system.Client.Patch(s.Ctx, source, client.MergeFrom(before))).To(Succeed())
 	before = source.DeepCopy()
 	source.Status.Artifact.Revision = "main@sha1:" + sum.Encoded()[:40]
 	source.Status.Artifact.URL, source.Status.Artifact.Digest = url, sum.String()
 	source.Status.Artifact.LastUpdateTime = metav1.NewTime(time.Now())
-	s.Expect(system.Client.Status().Patch(s.ctx, source, client.MergeFrom(before))).To(Succeed())
+	s.Expect(system.Client.Status().Patch(s.Ctx, source, client.MergeFrom(before))).To(Succeed())
 }
 
 func tarball(t *testing.T, files map[string]string) []byte {
