@@ -7,8 +7,8 @@ SHELL := bash
 VERSION ?= v0.0.0-dev
 CLUSTER_DIR ?= build/cluster
 IMAGE_RUNNER_DIR ?= build/runner-image
-UNIT_PACKAGES ?= $(shell go list ./... | grep -v '/tests/e2e')
-E2E_PACKAGES ?= ./tests/e2e/...
+UNIT_PACKAGES ?= $(shell go list ./... | grep -vE '/tests/(e2e|faults)')
+E2E_PACKAGES ?= ./tests/e2e ./tests/faults
 UNIT_TIMEOUT ?= 10m
 E2E_TIMEOUT ?= 30m
 # RUN=Name limits tests to those whose names match.
@@ -85,7 +85,7 @@ test-unit: ## Run all tests but the end-to-end ones
 .PHONY: test-e2e
 test-e2e: ## Run the end-to-end tests on a local cluster
 	@mkdir -p build/test
-	@$(GO_TEST) -count=1 -timeout $(E2E_TIMEOUT) $(E2E_PACKAGES) $(call report,e2e,-v live=1)
+	@$(GO_TEST) -count=1 -p 1 -timeout $(E2E_TIMEOUT) $(E2E_PACKAGES) $(call report,e2e,-v live=1)
 
 .PHONY: verify
 verify: ## Fail when generated files or go.mod are stale, or code is not formatted

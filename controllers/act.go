@@ -2,7 +2,9 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/fluxcd/pkg/apis/meta"
@@ -16,6 +18,9 @@ import (
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/decide"
 )
+
+// errBehind says that the cache is behind what has been decided elsewhere.
+var errBehind = errors.New("the runner pod is that of the active run, which this controller has not seen yet")
 
 // act carries out the decision's one side effect. What can be done by writing the status is left to report. It gives
 // back the decision, changed where the API server refuses something for a reason that a person has to know.
@@ -32,6 +37,8 @@ func (r *TerraformReconciler) act(ctx context.Context, tf *infrav1.Terraform, o 
 		return d, r.patchFinalizer(ctx, tf, controllerutil.RemoveFinalizer)
 	case decide.Start:
 		return r.start(ctx, tf, o, d)
+	case decide.Withdraw:
+		return d, r.withdraw(ctx, tf, o, d.Order)
 	case decide.StartPod:
 		return r.startPod(ctx, tf, o.run, d)
 	case decide.CancelRun:
@@ -41,7 +48,7 @@ func (r *TerraformReconciler) act(ctx context.Context, tf *infrav1.Terraform, o 
 	case decide.MarkLost:
 		return d, r.end(ctx, o.run, infrav1.RunFailed, infrav1.ReasonRunnerLost, "the runner ended without a report: "+howEnded(o.pod))
 	case decide.DeletePod:
-		return d, r.deletePod(ctx, o.pod)
+		return d, r.deletePod(ctx, tf, o)
 	}
 	return d, fmt.Errorf("unknown action %d", d.Action)
 }
@@ -76,6 +83,18 @@ func (r *TerraformReconciler) start(ctx context.Context, tf *infrav1.Terraform, 
 	return r.startPod(ctx, tf, run, d)
 }
 
+// withdraw creates the reserved run cancelled, so that nobody can begin it. If it exists by now, the next pass sees it.
+func (r *TerraformReconciler) withdraw(ctx context.Context, tf *infrav1.Terraform, o *observation, order decide.Order) error {
+	run := newRun(tf, o, order)
+	run.Spec.Cancel = &infrav1.Cancel{Reason: "no longer wanted before it was begun"}
+	run.Spec.RequestedAt = "" // it answers nobody
+	err := r.Client.Create(ctx, run, client.FieldOwner(infrav1.FieldManager))
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return wrap(err, "create withdrawn run %s", run.Name)
+}
+
 func highestSequence(runs []infrav1.TerraformRun) int64 {
 	var highest int64
 	for i := range runs {
@@ -104,6 +123,7 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 			Terraform: frozen(&tf.Spec, order.Destroy),
 			PodName:   PodName(tf), Hostname: Hostname(tf.Name, runSuffix(tf, active.Sequence)),
 			AppliesCompleted: tf.Status.AppliesCompleted, State: tf.Status.State.DeepCopy(),
+			Unlock: deadHolders(o.runs),
 		},
 	}
 	switch {
@@ -115,6 +135,22 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 		run.Spec.RequestedAt = tf.Annotations[meta.ReconcileRequestAnnotation]
 	}
 	return run
+}
+
+// deadHolders names the pods of failed runs: each of these processes has provably ended, by its own report or by the
+// kubelet's, before the run was taken for finished. A lock that one of them has left behind is nobody's.
+func deadHolders(runs []infrav1.TerraformRun) *infrav1.Unlock {
+	var hostnames []string
+	for i := range runs {
+		if runs[i].Status.Phase == infrav1.RunFailed && runs[i].Status.Runner != nil {
+			hostnames = append(hostnames, runs[i].Spec.Hostname)
+		}
+	}
+	if len(hostnames) == 0 {
+		return nil
+	}
+	slices.Sort(hostnames)
+	return &infrav1.Unlock{Hostnames: hostnames, Evidence: "these runs have failed, and the processes of their pods have ended"}
 }
 
 // frozen is the spec as the run will work on it, without what it does not need.
@@ -197,8 +233,18 @@ func (r *TerraformReconciler) end(ctx context.Context, run *infrav1.TerraformRun
 }
 
 // deletePod lets go of a pod whose run is accounted for, and deletes it. A process that has not quite ended gets the
-// pod's own grace.
-func (r *TerraformReconciler) deletePod(ctx context.Context, pod *corev1.Pod) error {
+// pod's own grace. Whether the pod's run is the active one is asked without the cache: to a controller that has been
+// asleep, the pod of another's run looks like one that was left. A run that is not active now never will be again.
+func (r *TerraformReconciler) deletePod(ctx context.Context, tf *infrav1.Terraform, o *observation) error {
+	live := &infrav1.Terraform{}
+	if err := r.APIReader.Get(ctx, client.ObjectKeyFromObject(tf), live); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	active, pod := live.Status.ActiveRun, o.pod
+	settled := o.settled != nil && active != nil && o.settled.Name == active.Name
+	if active != nil && !settled && pod.Labels[infrav1.RunNameLabel] == infrav1.SafeLabelValue(active.Name) {
+		return apierrors.NewConflict(infrav1.GroupVersion.WithResource("terraforms").GroupResource(), tf.Name, errBehind)
+	}
 	changed := pod.DeepCopy()
 	if controllerutil.RemoveFinalizer(changed, infrav1.RunnerFinalizer) {
 		patch := client.MergeFromWithOptions(pod, client.MergeFromWithOptimisticLock{})

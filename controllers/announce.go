@@ -66,6 +66,9 @@ func (e announcer) warning(reason, message string) {
 func (e announcer) run(run *infrav1.TerraformRun) {
 	e.metadata[revisionKey] = run.Spec.Source.Revision
 	st := &e.tf.Status
+	if run.Status.Unlocked != "" {
+		e.warning(infrav1.ReasonForceUnlock, fmt.Sprintf("Lock %s was released: %s", run.Status.Unlocked, run.Spec.Unlock.Evidence))
+	}
 	switch {
 	case run.Status.Phase != infrav1.RunSucceeded:
 		reason, message := failureOf(run, st.Plan.AppliedTarget)

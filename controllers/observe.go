@@ -216,7 +216,10 @@ func (o *observation) concludeLast(tf *infrav1.Terraform) {
 	o.facts.Last.Failed = true
 	o.facts.Last.Reason, o.facts.Last.Message = failureOf(last, o.facts.Applied)
 	wait := tf.GetRetryInterval()
-	if !decide.Counts(o.facts.Last.Reason) {
+	switch o.facts.Last.Reason {
+	case infrav1.ReasonCancelled:
+		wait = 0
+	case infrav1.ReasonPlanNotApplicable:
 		wait = min(wait, soonAfterStale)
 	}
 	if last.Status.FinishedAt != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fluxcd/pkg/runtime/controller"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/record"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -60,6 +61,9 @@ func (r *TerraformReconciler) Reconcile(ctx context.Context, req ctrl.Request) (
 	decision := decide.Next(seen.facts)
 	ctrl.LoggerFrom(ctx).V(1).Info("decided", "rule", decision.Rule, "action", decision.Action.String(), "revision", seen.source.Revision)
 	decision, err = r.act(ctx, tf, seen, decision)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: afterConflict}, nil
+	}
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("%s: %w", decision.Action, err)
 	}

@@ -167,10 +167,7 @@ func (j *job) rescueState(ctx context.Context, failed *failure) *failure {
 func (j *job) pushNewer(ctx context.Context, content []byte) error {
 	kept, err := backend.Identify(content)
 	if err != nil {
-		return err
-	}
-	if kept == nil {
-		return fmt.Errorf("%s is empty", erroredState)
+		return fmt.Errorf("read %s: %w", erroredState, err)
 	}
 	found, err := j.readState(ctx)
 	if err != nil {

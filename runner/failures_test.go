@@ -278,10 +278,25 @@ func TestExecute_NamesTheHolderOfALock(t *testing.T) {
 	right := w.execute(t.Context(), w.newRun(v1alpha2.OperationPlan, unlock("the-lock")))
 	g.Expect(right.Status.Phase).To(Equal(v1alpha2.RunSucceeded))
 	g.Expect(right.Status.Lock).To(BeNil())
+	g.Expect(right.Status.Unlocked).To(Equal("the-lock"))
+
+	t.Log("or that of a pod which has ended, and no other pod's")
+	w.hold("desk-lock")
+	other = w.execute(t.Context(), w.newRun(v1alpha2.OperationPlan, deadHosts("kim", "des", "desk-2")))
+	g.Expect(other.Status.Failure.Reason).To(Equal(v1alpha2.ReasonLockHeld))
+	right = w.execute(t.Context(), w.newRun(v1alpha2.OperationPlan, deadHosts("shelf", "desk")))
+	g.Expect(right.Status.Phase).To(Equal(v1alpha2.RunSucceeded))
+	g.Expect(right.Status.Unlocked).To(Equal("desk-lock"))
 }
 
 func unlock(id string) func(*v1alpha2.TerraformRun) {
 	return func(r *v1alpha2.TerraformRun) { r.Spec.Unlock = &v1alpha2.Unlock{ID: id, Evidence: "a person says so"} }
+}
+
+func deadHosts(hostnames ...string) func(*v1alpha2.TerraformRun) {
+	return func(r *v1alpha2.TerraformRun) {
+		r.Spec.Unlock = &v1alpha2.Unlock{Hostnames: hostnames, Evidence: "the kubelet says so"}
+	}
 }
 
 // hold takes the lock of the state for someone else.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
@@ -32,23 +34,45 @@ func (j *job) guard(ctx context.Context) error {
 	return j.readLock(ctx)
 }
 
-// unlock releases the one lock that the run has orders to release. A lock of another ID stays, and a free one is free:
-// then the engine will see.
+// unlock releases the one lock that the run has orders to release: by its ID, or because the pod that holds it has
+// ended. Any other lock stays, and a free one is free: then the engine will see.
 func (j *job) unlock(ctx context.Context) error {
 	order := j.run.Spec.Unlock
 	if order == nil {
 		return nil
 	}
-	err := lock.Release(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease, order.ID)
+	id, err := j.lockToRelease(ctx, order)
+	if err != nil || id == "" {
+		return err
+	}
+	err = lock.Release(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease, id)
 	if _, other := errors.AsType[*lock.HeldByOtherError](err); other || errors.Is(err, lock.ErrNotHeld) {
-		j.log.Info("no lock was released", "id", order.ID, "why", err.Error())
+		j.log.Info("no lock was released", "id", id, "why", err.Error())
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	j.log.Info("lock released", "id", order.ID, "evidence", order.Evidence)
+	j.log.Info("lock released", "id", id, "evidence", order.Evidence)
+	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Unlocked = id })
 	return nil
+}
+
+// lockToRelease is the ID that is ordered, or that of a lock whose "Who" (user@hostname, as both engines write it) names
+// one of the ended pods; "" for none.
+func (j *job) lockToRelease(ctx context.Context, order *v1alpha2.Unlock) (string, error) {
+	if order.ID != "" {
+		return order.ID, nil
+	}
+	info, err := lock.Read(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease)
+	if err != nil || info == nil {
+		return "", err
+	}
+	_, host, _ := strings.Cut(info.Who, "@")
+	if host == "" || !slices.Contains(order.Hostnames, host) {
+		return "", nil
+	}
+	return info.ID, nil
 }
 
 // readLock records who holds the lock. That is no failure yet: the engine waits for it as long as it may.
@@ -94,6 +118,9 @@ func (j *job) pullState(ctx context.Context) (*v1alpha2.StateStatus, error) {
 	content, err := j.engine.PullState(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("pull the state: %w", err)
+	}
+	if len(content) == 0 {
+		return nil, nil // state pull prints nothing where there is no state
 	}
 	return backend.Identify(content)
 }

@@ -121,8 +121,12 @@ type PlanReference struct {
 
 // Unlock orders the release of one lock.
 type Unlock struct {
-	// ID of the lock.
-	ID string `json:"id"`
+	// ID of the lock, by order of a person.
+	// +optional
+	ID string `json:"id,omitempty"`
+	// Hostnames of runner pods whose processes have provably ended: a lock that one of them holds is nobody's.
+	// +optional
+	Hostnames []string `json:"hostnames,omitempty"`
 	// Evidence that its holder is gone, or the order of a person.
 	Evidence string `json:"evidence"`
 }
@@ -213,6 +217,10 @@ type TerraformRunStatus struct {
 	// State after the run.
 	// +optional
 	State *StateStatus `json:"state,omitempty"`
+
+	// Unlocked is the ID of a lock that was released, see spec.unlock.
+	// +optional
+	Unlocked string `json:"unlocked,omitempty"`
 
 	// Lock that stood in the way.
 	// +optional

@@ -16,7 +16,10 @@ const (
 	Reserve
 	// Start creates the reserved run, and its pod.
 	Start
-	// Drop takes back a reservation that is no longer wanted.
+	// Withdraw creates the reserved run as a cancelled one, without a pod. Taking the reservation out of the status
+	// instead could come too late: another controller may have created the run a moment ago.
+	Withdraw
+	// Drop takes back a reservation whose name is used up. Only the one who has seen the name taken may say so.
 	Drop
 	// StartPod creates the pod of an existing run.
 	StartPod
@@ -31,7 +34,7 @@ const (
 )
 
 var actionNames = [...]string{
-	"Rest", "AddFinalizer", "RemoveFinalizer", "Reserve", "Start", "Drop", "StartPod", "CancelRun", "AbandonRun",
+	"Rest", "AddFinalizer", "RemoveFinalizer", "Reserve", "Start", "Withdraw", "Drop", "StartPod", "CancelRun", "AbandonRun",
 	"MarkLost", "DeletePod",
 }
 

@@ -85,7 +85,8 @@ func TestNext(t *testing.T) {
 		},
 		"reservation overtaken": {
 			reason: "what is not wanted any more is not begun",
-			facts:  settled(func(f *Facts) { f.Suspended, f.PlanIn = true, 0; f.Run.State = RunReserved }), action: Drop,
+			facts:  settled(func(f *Facts) { f.Suspended, f.PlanIn = true, 0; f.Run.State = RunReserved }),
+			action: Withdraw, order: Order{OpPlan, false, ReasonWithdrawn},
 		},
 		"new revision": {
 			reason: "a moved target is planned anew",

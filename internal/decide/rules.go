@@ -53,7 +53,7 @@ var rules = []rule{
 // Next decides.
 //
 // A run is begun in two passes: the first reserves its name (Reserve), the second, which sees the reservation, asks the
-// rules once more and creates the run (Start) or takes the reservation back (Drop).
+// rules once more and creates the run (Start), or creates it cancelled (Withdraw).
 func Next(f Facts) Decision {
 	if f.Run.State == RunReserved && f.Finalizer {
 		f.Run = Run{}
@@ -62,7 +62,7 @@ func Next(f Facts) Decision {
 			d.Action = Start
 			return d
 		}
-		return Decision{Action: Drop, Rule: "the reserved run is no longer wanted"}
+		return Decision{Action: Withdraw, Order: Order{Operation: OpPlan, Reason: ReasonWithdrawn}, Rule: "the reserved run is no longer wanted"}
 	}
 	return decide(&f)
 }

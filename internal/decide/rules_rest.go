@@ -16,6 +16,7 @@ const (
 	ReasonDeletion      = "Deletion"
 	ReasonApproved      = "Approved"
 	ReasonAutoApproved  = "AutoApproved"
+	ReasonWithdrawn     = "Withdrawn"
 )
 
 // nothingToDestroy: the object may go. An applied target of a deleting object is a destroy that is done (Target is

@@ -196,8 +196,10 @@ func (w world) after(d Decision) []world {
 		return []world{with(r)}
 	case AbandonRun, MarkLost:
 		return []world{w.finished(r)}
+	case Withdraw:
+		return []world{with(runPod{run: RunOrdered, op: OpPlan, cancelled: true})}
 	case Drop:
-		return []world{with(runPod{pod: r.pod})}
+		panic("no rule drops a reservation")
 	case DeletePod:
 		r.pod, r.ofRun, r.stuck = PodNone, false, false
 		return []world{with(r)}
@@ -331,8 +333,8 @@ var properties = []property{
 		kept := !f.DestroyOnDeletion || !f.MayHaveResources || f.Applied == f.Target && f.Target != ""
 		return implies(d.Action == RemoveFinalizer, f.Deleting && !active(f) && f.Pod.State == PodNone && kept)
 	}},
-	{"a reservation is taken back only when there is one", func(f Facts, d Decision) bool {
-		return implies(d.Action == Drop, f.Run.State == RunReserved)
+	{"a reservation is withdrawn only when there is one", func(f Facts, d Decision) bool {
+		return implies(d.Action == Withdraw, f.Run.State == RunReserved) && d.Action != Drop
 	}},
 	{"nothing is said while only the world is looked at again", func(f Facts, d Decision) bool {
 		return implies(d.Action == Reserve && f.Planned == f.Target, d.Ready.Status == Keep)

@@ -1,0 +1,58 @@
+// Package faults breaks things for real, in the middle of the work, and holds that everything comes right without a
+// person. Its tests end the controller and fill the cluster, so that each has the cluster to itself: none is parallel.
+package faults
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/go-logr/logr"
+
+	"github.com/terraform-controller/terraform-controller/tests/local"
+	"github.com/terraform-controller/terraform-controller/tests/node"
+)
+
+var system *local.System
+
+func TestMain(m *testing.M) {
+	node.MaybeChild()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	dir, err := os.MkdirTemp("", "terraform-controller-faults-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	system, err = local.Start(ctx, local.Options{
+		Root: filepath.Join("..", ".."), Dir: filepath.Join(dir, "cluster"), Log: logr.Discard(), ControllerArgs: []string{
+			"--enable-leader-election", "--leader-election-lease-duration=5s", "--leader-election-renew-deadline=4s", "--leader-election-retry-period=1s",
+		},
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "the local cluster does not start:", err)
+		return 1
+	}
+	code := m.Run()
+	if err := system.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "the local cluster does not stop:", err)
+		code = 1
+	}
+	if code != 0 {
+		fmt.Fprintln(os.Stderr, "logs are left in", dir)
+		return code
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
