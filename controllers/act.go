@@ -42,7 +42,7 @@ func (r *TerraformReconciler) act(ctx context.Context, tf *infrav1.Terraform, o 
 	case decide.StartPod:
 		return r.startPod(ctx, tf, o.run, d)
 	case decide.CancelRun:
-		return d, r.cancel(ctx, o.run)
+		return d, r.cancel(ctx, o)
 	case decide.AbandonRun:
 		return d, r.end(ctx, o.run, infrav1.RunCancelled, infrav1.ReasonCancelled, "no longer wanted before a runner had begun")
 	case decide.MarkLost:
@@ -208,10 +208,14 @@ func (r *TerraformReconciler) refused(ctx context.Context, tf *infrav1.Terraform
 	}, nil
 }
 
-func (r *TerraformReconciler) cancel(ctx context.Context, run *infrav1.TerraformRun) error {
-	changed := run.DeepCopy()
+// cancel asks the runner to stop, and says who wants it.
+func (r *TerraformReconciler) cancel(ctx context.Context, o *observation) error {
+	changed := o.run.DeepCopy()
 	changed.Spec.Cancel = &infrav1.Cancel{Reason: "the plan is no longer wanted: revision or spec have changed, or the object is being deleted"}
-	return client.IgnoreNotFound(r.Client.Patch(ctx, changed, client.MergeFrom(run), client.FieldOwner(infrav1.FieldManager)))
+	if o.facts.Run.Unloved {
+		changed.Spec.Cancel = &infrav1.Cancel{Reason: "cancelled by annotation", By: "annotation " + infrav1.CancelRunAnnotation}
+	}
+	return client.IgnoreNotFound(r.Client.Patch(ctx, changed, client.MergeFrom(o.run), client.FieldOwner(infrav1.FieldManager)))
 }
 
 // end writes the end of a run in its runner's place. The run is read anew, and the write needs that version: what a

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/decide"
 )
 
 // Reasons of events that are no condition reasons.
@@ -16,6 +17,7 @@ const (
 	eventPlanned      = "TerraformPlanSucceed"
 	eventDestroyed    = "TerraformDestroySucceed"
 	eventApproved     = "TerraformPlanApproved"
+	eventNotCovered   = "ApprovalDoesNotCover"
 	eventFieldIgnored = "FieldIgnored"
 
 	revisionKey = "infra.contrib.fluxcd.io/revision"
@@ -30,6 +32,9 @@ func (r *TerraformReconciler) announce(before, tf *infrav1.Terraform, o *observa
 	}
 	if a := tf.Status.Approval; o.approved {
 		e.normal(eventApproved, fmt.Sprintf("Plan %s is approved (%s)", a.PlanID, a.How))
+	}
+	if o.refused || o.settled != nil && before.Status.RefusedApproval == nil && tf.Status.RefusedApproval != nil {
+		e.warning(eventNotCovered, "Plan "+tf.Status.Plan.Pending+" is held."+refusedMessage(tf.Status.RefusedApproval))
 	}
 	if tf.Generation != before.Status.ObservedGeneration && tf.Generation == tf.Status.ObservedGeneration {
 		if message := ignoredMessage(&tf.Spec); message != "" {
@@ -78,6 +83,8 @@ func (e announcer) run(run *infrav1.TerraformRun) {
 		e.normal(eventDestroyed, "Destroy applied successfully: "+run.Spec.Source.Revision)
 	case run.Spec.Operation == infrav1.OperationApply:
 		e.normal(infrav1.ReasonAppliedSucceed, "Applied successfully: "+run.Spec.Source.Revision)
+	case st.Plan.Pending != "" && decide.Approved(st):
+		e.normal(eventPlanned, fmt.Sprintf("Planned (%s): plan %s holds only changes that were approved with %s", st.Plan.Summary, st.Plan.Pending, st.Approval.PlanID))
 	case st.Plan.Pending != "" && st.Plan.IsDriftDetectionPlan:
 		e.warning(infrav1.ReasonDriftDetected, fmt.Sprintf("Drift detected (%s). %s", st.Plan.Summary, howToApprove(st.Plan.Pending)))
 	case st.Plan.Pending != "":

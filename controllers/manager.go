@@ -83,7 +83,7 @@ func (r *TerraformReconciler) objectsOf(kind string) handler.MapFunc {
 var orders = []string{
 	infrav1.ApprovePlanAnnotation, infrav1.ApprovedByAnnotation,
 	meta.ReconcileRequestAnnotation, meta.ForceRequestAnnotation, "reconcile.fluxcd.io/resetAt",
-	"infra.contrib.fluxcd.io/reject-plan", "infra.contrib.fluxcd.io/cancel-run", "infra.contrib.fluxcd.io/abandon",
+	infrav1.RejectPlanAnnotation, infrav1.CancelRunAnnotation, "infra.contrib.fluxcd.io/abandon",
 	"infra.contrib.fluxcd.io/state-guard-override",
 }
 

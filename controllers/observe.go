@@ -39,8 +39,8 @@ type observation struct {
 	runs []infrav1.TerraformRun
 	// settled is the run whose result was folded into the status in this pass.
 	settled *infrav1.TerraformRun
-	// approved: an approval has been recorded in this pass.
-	approved bool
+	// approved: an approval has been recorded in this pass; refused: one that does not hold has.
+	approved, refused bool
 }
 
 // observe reads what a decision depends on. It writes nothing to the cluster; the result of a finished run and a new
@@ -54,11 +54,12 @@ func (r *TerraformReconciler) observe(ctx context.Context, tf *infrav1.Terraform
 	if err := r.observeRuns(ctx, tf, o); err != nil {
 		return nil, err
 	}
-	if o.run != nil && o.run.Finished() {
-		decide.Settle(tf, o.run, o.now)
-		o.settled, o.run = o.run, nil
+	if err := r.settle(ctx, tf, o); err != nil {
+		return nil, err
 	}
-	o.approved = decide.Approve(tf, o.now)
+	if err := r.observeApproval(ctx, tf, o); err != nil {
+		return nil, err
+	}
 	if err := r.observePod(ctx, tf, o); err != nil {
 		return nil, err
 	}
@@ -122,12 +123,12 @@ func (r *TerraformReconciler) observePod(ctx context.Context, tf *infrav1.Terraf
 
 // conclude makes the facts.
 func (o *observation) conclude(tf *infrav1.Terraform) error {
-	st, deleting := &tf.Status, !tf.DeletionTimestamp.IsZero()
+	st, deleting, mode := &tf.Status, !tf.DeletionTimestamp.IsZero(), plan.ParseApprove(tf.Spec.ApprovePlan).Mode
 	f := &o.facts
 	*f = decide.Facts{
 		Finalizer: controllerutil.ContainsFinalizer(tf, infrav1.Finalizer), Deleting: deleting,
 		Suspended: tf.Spec.Suspend, Unsupported: unsupportedMessage(&tf.Spec), InvalidApprove: invalidApproveMessage(&tf.Spec),
-		Auto: plan.ParseApprove(tf.Spec.ApprovePlan).Mode == plan.ApproveAuto, PlanOnly: tf.Spec.PlanOnly,
+		Auto: mode == plan.ApproveAuto, AutoSafe: mode == plan.ApproveSafe, Disabled: mode == plan.ApproveDisable, PlanOnly: tf.Spec.PlanOnly,
 		DestroyOnDeletion: tf.Spec.DestroyResourcesOnDeletion,
 		MayHaveResources:  st.AppliesStarted > 0 || st.LastAppliedRevision != "" || st.State != nil && st.State.Resources > 0,
 		Planned:           st.Plan.Target, Applied: st.Plan.AppliedTarget,
@@ -135,17 +136,14 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 		Troubled: troubled(tf),
 	}
 	request, asked := meta.ReconcileAnnotationValue(tf.Annotations)
-	f.Requested = asked && request != st.LastHandledReconcileAt
+	f.Requested = asked && request != st.LastHandledReconcileAt || replanAsked(tf)
 	if err := o.concludeSource(tf); err != nil {
 		return err
 	}
-	o.concludeRun(st)
+	o.concludeRun(tf)
 	f.Pod = podFacts(o.pod, o.run, o.now)
 	o.concludeLast(tf)
-	if st.Plan.Pending != "" {
-		f.Plan = decide.Plan{ID: st.Plan.Pending, Target: st.Plan.Target, Drift: st.Plan.IsDriftDetectionPlan, Summary: st.Plan.Summary,
-			Approved: st.Approval != nil && st.Approval.PlanID == st.Plan.Pending}
-	}
+	f.Plan = planFacts(tf)
 	f.PlanIn = planIn(tf, o.now)
 	return nil
 }
@@ -176,14 +174,15 @@ func (o *observation) concludeSource(tf *infrav1.Terraform) error {
 	return err
 }
 
-func (o *observation) concludeRun(st *infrav1.TerraformStatus) {
+func (o *observation) concludeRun(tf *infrav1.Terraform) {
 	switch {
-	case st.ActiveRun == nil:
+	case tf.Status.ActiveRun == nil:
 	case o.run == nil:
 		o.facts.Run.State = decide.RunReserved
 	default:
 		o.facts.Run = decide.Run{
 			State: decide.RunOrdered, Operation: operation(o.run), Target: o.run.Spec.Target, Cancelled: o.run.Spec.Cancel != nil,
+			Unloved: tf.Annotations[infrav1.CancelRunAnnotation] == o.run.Name,
 		}
 		if o.run.Status.Runner != nil {
 			o.facts.Run.State = decide.RunClaimed
@@ -219,6 +218,9 @@ func (o *observation) concludeLast(tf *infrav1.Terraform) {
 	switch o.facts.Last.Reason {
 	case infrav1.ReasonCancelled:
 		wait = 0
+		if last.Spec.Cancel != nil && last.Spec.Cancel.By != "" {
+			wait = never // a person has stopped it: until something changes, or somebody asks
+		}
 	case infrav1.ReasonPlanNotApplicable:
 		wait = min(wait, soonAfterStale)
 	}

@@ -41,6 +41,8 @@ type TerraformReconciler struct {
 	AllowCrossNamespaceRefs bool
 	// ManageRunnerRBAC keeps the RoleBinding that lets runners report.
 	ManageRunnerRBAC bool
+	// ApprovalTTL is how long an approval covers later plans.
+	ApprovalTTL time.Duration
 	// HistoryChanged and HistoryUnchanged are how many finished runs are kept: those that changed something or failed,
 	// and those that found nothing.
 	HistoryChanged, HistoryUnchanged int

@@ -37,15 +37,6 @@ var stallingFields = []field{
 	}},
 	{"spec.engine", func(s *infrav1.TerraformSpec) bool { return s.Engine != nil }},
 	{"spec.approval", func(s *infrav1.TerraformSpec) bool { return s.Approval != nil }},
-	{"spec.approvePlan (disable, safe, replan)", func(s *infrav1.TerraformSpec) bool {
-		switch plan.ParseApprove(s.ApprovePlan).Mode {
-		case plan.ApproveDisable, plan.ApproveSafe, plan.ApproveReplan:
-			return true
-		case plan.ApproveManual, plan.ApproveAuto, plan.ApproveToken, plan.ApproveInvalid:
-			return false
-		}
-		return false
-	}},
 }
 
 // ignoredFields change how, not what: an event says that they are not acted on yet.

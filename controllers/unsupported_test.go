@@ -34,7 +34,6 @@ func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 		"spec.planServiceAccountName": func(s *infrav1.TerraformSpec) {
 			s.PlanServiceAccountName = "planner"
 		},
-		"spec.approvePlan (disable, safe, replan)": func(s *infrav1.TerraformSpec) { s.ApprovePlan = "safe" },
 
 		"spec.engine":   func(s *infrav1.TerraformSpec) { s.Engine = &infrav1.EngineSpec{} },
 		"spec.approval": func(s *infrav1.TerraformSpec) { s.Approval = &infrav1.ApprovalSpec{} },

@@ -56,7 +56,7 @@ func (j *job) plan(ctx context.Context) error {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
 	described := describe(j.stored, changes)
-	described.Changes = firstOf(changes.Digests(), maxChanges)
+	described.Changes = planChanges(changes)
 	rendered, _ := plan.Render(made, maxRendered)
 	described.Rendered = plan.Truncate(j.secrets.text(rendered), maxRendered)
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan = described })
@@ -102,8 +102,22 @@ func describe(stored *planstore.Plan, changes *plan.Changes) *v1alpha2.RunPlan {
 			Destroy: summary.Destroy, Import: summary.Import, Forget: summary.Forget,
 		},
 		Short:       summary.String(),
+		Safe:        changes.Safe(),
 		Destructive: firstOf(changes.Destructive(), maxDestructive),
 	}
+}
+
+// planChanges are the single changes, so that an approval can be held against later plans; none when there are too many, so
+// that the approval counts for this plan only.
+func planChanges(changes *plan.Changes) []v1alpha2.PlanChange {
+	if len(changes.Entries) > maxChanges {
+		return nil
+	}
+	list := make([]v1alpha2.PlanChange, 0, len(changes.Entries))
+	for _, c := range changes.Entries {
+		list = append(list, v1alpha2.PlanChange{Address: c.Label(), Digest: c.Digest})
+	}
+	return list
 }
 
 // collect takes together what has to travel with a plan. Files that are too large to travel are left behind: most

@@ -13,6 +13,12 @@ const (
 	// ApprovePlanAnnotation approves the plan whose id it holds.
 	ApprovePlanAnnotation = "infra.contrib.fluxcd.io/approve-plan"
 
+	// RejectPlanAnnotation refuses the plan whose id it holds, whatever approves it.
+	RejectPlanAnnotation = "infra.contrib.fluxcd.io/reject-plan"
+
+	// CancelRunAnnotation asks the run that it names to stop.
+	CancelRunAnnotation = "infra.contrib.fluxcd.io/cancel-run"
+
 	// ApprovedByAnnotation names the approver.
 	ApprovedByAnnotation = "infra.contrib.fluxcd.io/approved-by"
 

@@ -290,9 +290,13 @@ type RunPlan struct {
 	// +optional
 	Short string `json:"short,omitempty"`
 
-	// Changes are the digests of the changes.
+	// Safe says that nothing is deleted, replaced or forgotten, and no deposed object removed.
 	// +optional
-	Changes []string `json:"changes,omitempty"`
+	Safe bool `json:"safe,omitempty"`
+
+	// Changes are the single changes; none when there are more than 500.
+	// +optional
+	Changes []PlanChange `json:"changes,omitempty"`
 
 	// Destructive are addresses that are deleted, replaced or forgotten; at most 100.
 	// +optional
@@ -301,6 +305,14 @@ type RunPlan struct {
 	// Rendered is the plan as a person reads it, without sensitive values; at most 256 KiB.
 	// +optional
 	Rendered string `json:"rendered,omitempty"`
+}
+
+// PlanChange is one change of a plan.
+type PlanChange struct {
+	// Address of the resource or output.
+	Address string `json:"address"`
+	// Digest stands for the whole change, values included: equal digests are equal changes.
+	Digest string `json:"digest"`
 }
 
 // PlanSummary counts the changes of a plan.

@@ -89,6 +89,15 @@ type TerraformStatus struct {
 	// +optional
 	Approval *Approval `json:"approval,omitempty"`
 
+	// RefusedApproval is an approval that does not hold for the pending plan.
+	// +optional
+	RefusedApproval *RefusedApproval `json:"refusedApproval,omitempty"`
+
+	// SeenToken is the last spec.approvePlan that was looked at: a token without the last part of an id counts only for the
+	// plan that was pending when it came.
+	// +optional
+	SeenToken string `json:"seenToken,omitempty"`
+
 	// State is the state as the last run left it.
 	// +optional
 	State *StateStatus `json:"state,omitempty"`
@@ -128,6 +137,10 @@ type PlanStatus struct {
 	// Run is the name of the TerraformRun that made the last plan; its status has the plan as a person reads it.
 	// +optional
 	Run string `json:"run,omitempty"`
+
+	// Safe says that the pending plan neither deletes, replaces nor forgets anything.
+	// +optional
+	Safe bool `json:"safe,omitempty"`
 
 	// Summary of the last plan, like "+3 ~1 -0".
 	// +optional
@@ -170,7 +183,21 @@ type Approval struct {
 	// +optional
 	At metav1.Time `json:"at,omitempty"`
 
-	// Changes are the digests of the changes that it covers.
+	// Changes are the digests of the changes that it covers. A later plan that holds no other change goes on without
+	// asking. The set is used up when such a plan has been applied completely, or when it is older than --approval-ttl.
+	// +optional
+	Changes []string `json:"changes,omitempty"`
+
+	// CoveredPlan is the id of a later plan that it covers.
+	// +optional
+	CoveredPlan string `json:"coveredPlan,omitempty"`
+}
+
+// RefusedApproval says which changes an approval does not cover.
+type RefusedApproval struct {
+	// PlanID is the plan that was approved.
+	PlanID string `json:"planId"`
+	// Changes are addresses in the pending plan whose change nobody has approved; at most 10.
 	// +optional
 	Changes []string `json:"changes,omitempty"`
 }

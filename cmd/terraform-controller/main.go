@@ -121,6 +121,7 @@ func setupReconciler(ctx context.Context, mgr ctrl.Manager, o *options, ca []byt
 		Runner:                  runner,
 		AllowCrossNamespaceRefs: o.allowCrossNamespaceRefs,
 		ManageRunnerRBAC:        o.manageRunnerRBAC,
+		ApprovalTTL:             o.approvalTTL,
 		HistoryChanged:          o.historyChanged,
 		HistoryUnchanged:        o.historyUnchanged,
 	}

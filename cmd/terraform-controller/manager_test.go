@@ -43,7 +43,7 @@ func TestStripFinishedRun(t *testing.T) {
 			},
 			Status: infrav1.TerraformRunStatus{
 				Phase: phase, Outputs: []string{"a"},
-				Plan: &infrav1.RunPlan{ID: "plan-1", HasChanges: true, Rendered: "large", Changes: []string{"large"}},
+				Plan: &infrav1.RunPlan{ID: "plan-1", HasChanges: true, Rendered: "large", Changes: []infrav1.PlanChange{{Address: "large"}}},
 			},
 		}
 	}

@@ -48,7 +48,6 @@ var ignoredFlags = []ignoredFlag{
 	{"override-manager", false, "the controller applies no objects of users"},
 	{"concurrent-runs", false, notThisYet + ": the number of active runs has no limit"},
 	{"runner-idle-timeout", false, notThisYet + ": a runner pod ends with its run"},
-	{"approval-ttl", false, notThisYet + ": an approval is for one plan and does not age"},
 }
 
 // ignoredEnvironment are switches of the incumbent.

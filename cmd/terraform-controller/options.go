@@ -34,7 +34,7 @@ const (
 type options struct {
 	metricsAddr, healthAddr, eventsAddr string
 	concurrent, httpRetry               int
-	gracefulShutdown                    time.Duration
+	gracefulShutdown, approvalTTL       time.Duration
 	usePriorityQueue                    bool
 
 	allowCrossNamespaceRefs bool
@@ -106,6 +106,7 @@ func (o *options) bindRunner(fs *pflag.FlagSet) {
 		"The image that pods with images of other repositories get the runner from. Default: --runner-image.")
 	fs.BoolVar(&o.manageRunnerRBAC, "manage-runner-rbac", true,
 		"Keep a RoleBinding terraform-runner-report in each namespace with objects, so that runners can report.")
+	fs.DurationVar(&o.approvalTTL, "approval-ttl", 24*time.Hour, "How long an approval covers later plans that hold no other change.")
 	fs.IntVar(&o.historyChanged, "history-changed", 10, "The number of runs to keep that changed something or failed.")
 	fs.IntVar(&o.historyUnchanged, "history-unchanged", 1, "The number of runs to keep that found nothing to change.")
 }

@@ -22,6 +22,10 @@ type Facts struct {
 	InvalidApprove string
 	// Auto: every plan is applied.
 	Auto bool
+	// AutoSafe: every plan is applied that neither deletes, replaces nor forgets.
+	AutoSafe bool
+	// Disabled: nothing is applied, drift is reported.
+	Disabled bool
 	// PlanOnly: no plan is applied.
 	PlanOnly bool
 	// DestroyOnDeletion is spec.destroyResourcesOnDeletion.
@@ -115,6 +119,8 @@ type Run struct {
 	Target    string
 	// Cancelled: it has been asked to stop.
 	Cancelled bool
+	// Unloved: a person wants it to stop.
+	Unloved bool
 }
 
 // PodState is what is known of the runner's process.
@@ -162,8 +168,14 @@ type Plan struct {
 	Target string
 	// Drift: at its target everything had been applied before.
 	Drift bool
-	// Approved: a person has approved this plan.
+	// Approved: a person has approved this plan, or one that holds all its changes.
 	Approved bool
+	// Rejected: a person has refused this plan.
+	Rejected bool
+	// Safe: it neither deletes, replaces nor forgets.
+	Safe bool
+	// Refused says which approval does not hold for this plan, and for what; "" when there is none.
+	Refused string
 	// Summary of the plan, like "+3 ~1 -0".
 	Summary string
 }

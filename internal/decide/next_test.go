@@ -152,6 +152,55 @@ func TestNext(t *testing.T) {
 			action: Reserve, order: Order{OpPlan, false, ReasonTargetChanged}, posture: Working,
 			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
+		"safe": {
+			reason: "under safe a plan that ends nothing goes on by itself",
+			facts:  settled(pending, func(f *Facts) { f.AutoSafe, f.Plan.Safe = true, true }),
+			action: Reserve, order: Order{OpApply, false, ReasonAutoApproved}, posture: Working,
+		},
+		"not safe": {
+			reason: "and what ends something waits",
+			facts:  settled(pending, func(f *Facts) { f.AutoSafe = true }), posture: Resting, requeue: 10 * time.Minute,
+			ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges, `Plan generated (+1 ~0 -0): set approvePlan: "plan-main-aaaa-1" to approve this plan.`},
+		},
+		"not safe, approved": {
+			reason: "for a person's word",
+			facts:  settled(approved, func(f *Facts) { f.AutoSafe = true }), action: Reserve, order: Order{OpApply, false, ReasonApproved}, posture: Working,
+		},
+		"disabled": {
+			reason: "under disable not even an approved plan is applied",
+			facts:  settled(approved, func(f *Facts) { f.Disabled = true }), posture: Resting, requeue: 10 * time.Minute,
+			ready: Ready{False, v1alpha2.ReasonDriftDetected, `Drift detected (+1 ~0 -0): plan plan-main-aaaa-1. It is only reported: approvePlan is disable.`},
+		},
+		"disabled, no drift": {
+			reason:  "without drift the object is ready, also when nothing was ever applied",
+			facts:   settled(func(f *Facts) { f.Disabled, f.Ready, f.WasApplied, f.Last = true, false, false, Last{} }),
+			posture: Resting, requeue: 10 * time.Minute, ready: Ready{True, v1alpha2.ReasonNoDrift, "No drift: main@sha1:aaaa"},
+		},
+		"rejected": {
+			reason: "a plan that somebody refuses is not applied, whatever approves it",
+			facts:  settled(approved, func(f *Facts) { f.Auto, f.Plan.Rejected = true, true }), posture: Resting, requeue: 10 * time.Minute,
+			ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges, `Plan generated (+1 ~0 -0): set approvePlan: "plan-main-aaaa-1" to approve this plan.`},
+		},
+		"approval of another plan": {
+			reason: "what an approval does not cover is named",
+			facts:  settled(pending, func(f *Facts) { f.Plan.Refused = " The approval of plan-0 does not cover x.y." }), posture: Resting, requeue: 10 * time.Minute,
+			ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges, `Plan generated (+1 ~0 -0): set approvePlan: "plan-main-aaaa-1" to approve this plan. The approval of plan-0 does not cover x.y.`},
+		},
+		"destroy planned under safe": {
+			reason: "safe holds the destroy of a deletion like any other",
+			facts: settled(deleting, pending, func(f *Facts) {
+				f.DestroyOnDeletion, f.Planned, f.AutoSafe = true, "destroyed", true
+			}), posture: Resting, requeue: 10 * time.Minute,
+			ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges, `Plan generated (+1 ~0 -0): set approvePlan: "plan-main-aaaa-1" to approve this plan.`},
+		},
+		"cancelled by a person": {
+			reason: "a person may stop an apply",
+			facts:  settled(claimed(OpApply, "here"), func(f *Facts) { f.Run.Unloved = true }), action: CancelRun,
+		},
+		"cancelled by a person, before a runner began": {
+			reason: "or keep it from beginning",
+			facts:  settled(ordered(OpApply, "here"), func(f *Facts) { f.Run.Unloved = true }), action: AbandonRun,
+		},
 		"drift waits": {
 			reason: "drift makes the object not ready until somebody agrees to correct it",
 			facts:  settled(pending, func(f *Facts) { f.Plan.Drift = true }), posture: Resting, requeue: 10 * time.Minute,

@@ -17,6 +17,7 @@ var rules = []rule{
 	{"a runner ended without a word", runnerEnded, does(MarkLost)},
 	{"nobody knows what the runner does", runnerVanished, unreachable},
 	{"another pod is in the way", foreignPod, does(DeletePod)},
+	{"a person cancels the run", cancelOrdered, does(CancelRun)},
 	{"the run is no longer wanted and nobody works on it", unwantedUnclaimed, does(AbandonRun)},
 	{"the plan is no longer wanted", unwantedPlan, does(CancelRun)},
 	{"the run has no pod yet", runWithoutPod, starts(StartPod)},
@@ -45,6 +46,7 @@ var rules = []rule{
 
 	// Rest, until the interval has passed.
 	{"the plan is all that is wanted", plannedOnly, showPlan},
+	{"drift is only reported", onlyReported, reportDrift},
 	{"drift waits for approval", driftWaits, waitForDriftApproval},
 	{"the plan waits for approval", planWaits, waitForApproval},
 	{"everything is as it should be", always, inSync},

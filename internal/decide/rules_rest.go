@@ -49,19 +49,28 @@ func failedNotDue(f *Facts) bool {
 	return f.Last.Failed && f.Last.Target == f.Target && !f.Requested && f.RetryIn > 0
 }
 
-// mayApply: the stored plan is of the present target, nobody has asked for another one, and it is approved.
+// mayApply: the stored plan is of the present target, nobody has asked for another one or refused it, and it is approved:
+// by the deletion (but not under safe, which holds every destroy), by the mode, or by a person.
 func mayApply(f *Facts) bool {
-	if f.Plan.ID == "" || f.Plan.Target != f.Target || f.Requested || f.Last.Failed {
+	if f.Plan.ID == "" || f.Plan.Target != f.Target || f.Requested || f.Last.Failed || f.Plan.Rejected {
 		return false
 	}
-	return f.Deleting || !f.PlanOnly && (f.Auto || f.Plan.Approved)
+	if f.Deleting && !f.AutoSafe {
+		return true
+	}
+	if !f.Deleting && (f.PlanOnly || f.Disabled) {
+		return false
+	}
+	return f.Plan.Approved || f.Auto || f.AutoSafe && f.Plan.Safe
 }
 
 func planDue(f *Facts) bool {
 	return f.Planned != f.Target || f.Requested || f.Last.Failed || f.PlanIn <= 0
 }
 
-func plannedOnly(f *Facts) bool { return f.Plan.ID != "" && f.PlanOnly }
+func plannedOnly(f *Facts) bool { return f.Plan.ID != "" && f.PlanOnly && !f.Deleting }
+
+func onlyReported(f *Facts) bool { return f.Plan.ID != "" && f.Disabled }
 
 func driftWaits(f *Facts) bool { return f.Plan.ID != "" && f.Plan.Drift }
 
@@ -106,10 +115,10 @@ func waitForRetry(f *Facts) Decision {
 func reserveApply(f *Facts) Decision {
 	reason := ReasonAutoApproved
 	switch {
-	case f.Deleting:
-		reason = ReasonDeletion
 	case f.Plan.Approved:
 		reason = ReasonApproved
+	case f.Deleting:
+		reason = ReasonDeletion
 	}
 	return Decision{Action: Reserve, Posture: Working, Progress: progress(OpApply), Order: Order{OpApply, f.Deleting, reason}}
 }
@@ -147,14 +156,19 @@ func showPlan(f *Facts) Decision {
 		fmt.Sprintf("Plan generated (%s): This object is in the plan only mode.", f.Plan.Summary)}}
 }
 
+func reportDrift(f *Facts) Decision {
+	return Decision{Posture: Resting, RequeueAfter: f.PlanIn, Ready: Ready{False, v1alpha2.ReasonDriftDetected,
+		fmt.Sprintf("Drift detected (%s): plan %s. It is only reported: approvePlan is disable.", f.Plan.Summary, f.Plan.ID)}}
+}
+
 func waitForDriftApproval(f *Facts) Decision {
 	return Decision{Posture: Resting, RequeueAfter: f.PlanIn, Ready: Ready{False, v1alpha2.ReasonDriftDetected,
-		fmt.Sprintf("Drift detected (%s): set approvePlan: %q to correct it.", f.Plan.Summary, f.Plan.ID)}}
+		fmt.Sprintf("Drift detected (%s): set approvePlan: %q to correct it.%s", f.Plan.Summary, f.Plan.ID, f.Plan.Refused)}}
 }
 
 func waitForApproval(f *Facts) Decision {
 	return Decision{Posture: Resting, RequeueAfter: f.PlanIn, Ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges,
-		fmt.Sprintf("Plan generated (%s): set approvePlan: %q to approve this plan.", f.Plan.Summary, f.Plan.ID)}}
+		fmt.Sprintf("Plan generated (%s): set approvePlan: %q to approve this plan.%s", f.Plan.Summary, f.Plan.ID, f.Plan.Refused)}}
 }
 
 // inSync keeps a Ready that is True already: it says how the infrastructure came to be as it is.
@@ -168,7 +182,7 @@ func inSync(f *Facts) Decision {
 		d.Ready = Ready{True, v1alpha2.ReasonOutputsWritten, "Outputs written: " + f.Source.Revision}
 	case f.Last.Operation == OpApply:
 		d.Ready = Ready{True, v1alpha2.ReasonAppliedSucceed, "Applied successfully: " + f.Source.Revision}
-	case f.WasApplied:
+	case f.WasApplied || f.Disabled:
 		d.Ready = Ready{True, v1alpha2.ReasonNoDrift, "No drift: " + f.Source.Revision}
 	default:
 		d.Ready = Ready{True, v1alpha2.ReasonPlannedNoChanges, "Plan no changes: " + f.Source.Revision}

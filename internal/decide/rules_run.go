@@ -31,13 +31,18 @@ func unwanted(f *Facts) bool {
 	return runActive(f) && !f.Run.Cancelled && f.Run.Operation == OpPlan && f.Target != "" && f.Run.Target != f.Target
 }
 
+// cancelOrdered: a person may stop an apply as well; the runner says what was done.
+func cancelOrdered(f *Facts) bool {
+	return f.Run.State == RunClaimed && f.Run.Unloved && !f.Run.Cancelled
+}
+
 // unwantedUnclaimed: without a claim nothing has been touched, so that an apply may be taken back as well.
 func unwantedUnclaimed(f *Facts) bool {
 	if f.Run.State != RunOrdered || f.Pod.State == PodRunning {
 		return false
 	}
 	moved := f.Target != "" && f.Run.Target != f.Target
-	return moved || f.Suspended || f.Run.Cancelled
+	return moved || f.Suspended || f.Run.Cancelled || f.Run.Unloved
 }
 
 func unwantedPlan(f *Facts) bool { return unwanted(f) }

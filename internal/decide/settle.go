@@ -12,13 +12,15 @@ import (
 
 // Settle folds what the finished active run reports into the object's status, in memory. It does nothing when the run
 // is not the active one or has not finished, so that it may be called on every pass. Afterwards no run is active.
-func Settle(tf *v1alpha2.Terraform, run *v1alpha2.TerraformRun, now time.Time) {
+//
+// An approval that is older than approvalTTL covers no other plan than its own.
+func Settle(tf *v1alpha2.Terraform, run *v1alpha2.TerraformRun, now time.Time, approvalTTL time.Duration) {
 	st := &tf.Status
 	if run == nil || st.ActiveRun == nil || st.ActiveRun.Name != run.Name || !run.Finished() {
 		return
 	}
 	st.ActiveRun = nil
-	s := settlement{tf, run, metav1.NewTime(now)}
+	s := settlement{tf, run, metav1.NewTime(now), approvalTTL}
 	s.common()
 	switch {
 	case run.Status.Phase != v1alpha2.RunSucceeded:
@@ -36,6 +38,7 @@ type settlement struct {
 	tf  *v1alpha2.Terraform
 	run *v1alpha2.TerraformRun
 	now metav1.Time
+	ttl time.Duration
 }
 
 func (s settlement) set(conditionType string, status metav1.ConditionStatus, reason, message string) {
@@ -89,7 +92,8 @@ func Counts(reason string) bool {
 
 func (s settlement) forgetPlan() {
 	p := &s.tf.Status.Plan
-	p.Pending, p.Digest, p.IsDriftDetectionPlan = "", "", false
+	p.Pending, p.Digest, p.IsDriftDetectionPlan, p.Safe = "", "", false, false
+	s.tf.Status.RefusedApproval = nil
 }
 
 func (s settlement) succeeded() {
@@ -125,7 +129,8 @@ func (s settlement) planned() {
 		return
 	}
 	st.Plan.Summary = p.Short
-	st.Plan.Pending, st.Plan.Digest = p.ID, p.Digest
+	st.Plan.Pending, st.Plan.Digest, st.Plan.Safe = p.ID, p.Digest, p.Safe
+	s.cover(p)
 	if s.run.Spec.Target == st.Plan.AppliedTarget {
 		st.Plan.IsDriftDetectionPlan = true
 		st.LastDriftDetectedAt = s.finishedAt()
@@ -151,6 +156,7 @@ func (s settlement) applied() {
 		st.LastAppliedByDriftDetectionAt = s.finishedAt()
 	}
 	s.forgetPlan()
+	s.useUp()
 	st.AppliesCompleted++
 	st.LastAppliedRevision = s.run.Spec.Source.Revision
 	st.Plan.AppliedTarget = s.run.Spec.Target
@@ -178,26 +184,4 @@ func (s settlement) outputs() {
 	default:
 		apimeta.RemoveStatusCondition(&st.Conditions, v1alpha2.ConditionOutput)
 	}
-}
-
-// Approve records, in memory, an approval of the pending plan that stands on the object: the annotation first, then the
-// spec. It says whether the record is new. The approval counts for that plan id only, and removing it revokes nothing.
-func Approve(tf *v1alpha2.Terraform, now time.Time) bool {
-	id := tf.Status.Plan.Pending
-	if id == "" || tf.Status.Approval != nil && tf.Status.Approval.PlanID == id {
-		return false
-	}
-	var how v1alpha2.ApprovalHow
-	switch id {
-	case tf.Annotations[v1alpha2.ApprovePlanAnnotation]:
-		how = v1alpha2.ApprovalByAnnotation
-	case tf.Spec.ApprovePlan:
-		how = v1alpha2.ApprovalBySpec
-	default:
-		return false
-	}
-	tf.Status.Approval = &v1alpha2.Approval{
-		PlanID: id, How: how, By: tf.Annotations[v1alpha2.ApprovedByAnnotation], At: metav1.NewTime(now),
-	}
-	return true
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 )
 
+const day = 24 * time.Hour
+
 var now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 func activeTerraform() *v1alpha2.Terraform {
@@ -70,7 +72,7 @@ func TestSettle_LeavesWhatIsNotFinishedOrNotActive(t *testing.T) {
 			tf := activeTerraform()
 			tc.change(tf)
 			before := tf.DeepCopy()
-			Settle(tf, tc.run, now)
+			Settle(tf, tc.run, now, day)
 			g.Expect(tf).To(Equal(before), tc.reason)
 		})
 	}
@@ -105,7 +107,7 @@ func TestSettle_Plan(t *testing.T) {
 			g := NewWithT(t)
 			tf := activeTerraform()
 			tf.Status.Plan.AppliedTarget = tc.applied
-			Settle(tf, tc.run, now)
+			Settle(tf, tc.run, now, day)
 			g.Expect(tf.Status.Plan).To(Equal(tc.want), tc.reason)
 			g.Expect(tf.Status.ActiveRun).To(BeNil())
 			g.Expect(tf.Status.ReconciliationFailures).To(BeZero())
@@ -124,7 +126,7 @@ func TestSettle_Apply(t *testing.T) {
 	Settle(tf, finishedRun(v1alpha2.OperationApply, v1alpha2.RunSucceeded, func(run *v1alpha2.TerraformRun) {
 		run.Status.OutputsRead, run.Status.Outputs, run.Status.OutputsWritten = true, []string{"a", "b"}, []string{"a"}
 		run.Status.State = &v1alpha2.StateStatus{Lineage: "l", Serial: 4, Resources: 1}
-	}), now)
+	}), now, day)
 	st := tf.Status
 	g.Expect(st.Plan).To(Equal(v1alpha2.PlanStatus{LastApplied: "plan-old", Target: "before", AppliedTarget: "here"}))
 	g.Expect([]int64{st.AppliesStarted, st.AppliesCompleted}).To(Equal([]int64{1, 1}))
@@ -173,40 +175,11 @@ func TestSettle_Failure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			tf := activeTerraform()
-			Settle(tf, tc.run, now)
+			Settle(tf, tc.run, now, day)
 			g.Expect(tf.Status.ReconciliationFailures).To(Equal(tc.failures), tc.reason)
 			g.Expect(tf.Status.Plan.Pending).To(Equal(tc.pending), tc.reason)
 			g.Expect(tf.Status.Lock.Pending).To(Equal(tc.lock), tc.reason)
 			g.Expect(apimeta.FindStatusCondition(tf.Status.Conditions, v1alpha2.ConditionApply) != nil).To(Equal(tc.apply), tc.reason)
-		})
-	}
-}
-
-func TestApprove(t *testing.T) {
-	cases := map[string]struct {
-		reason     string
-		annotation string
-		spec       string
-		had        *v1alpha2.Approval
-		want       v1alpha2.ApprovalHow
-	}{
-		"nothing":     {reason: "silence is no consent"},
-		"annotation":  {reason: "the id of the pending plan approves it", annotation: "plan-old", want: v1alpha2.ApprovalByAnnotation},
-		"spec":        {reason: "a commit approves as well", spec: "plan-old", want: v1alpha2.ApprovalBySpec},
-		"another id":  {reason: "an approval counts for one plan", annotation: "plan-older", spec: "plan-newer"},
-		"half an id":  {reason: "an approval is exact", annotation: "plan-ol"},
-		"seen before": {reason: "it is recorded once", annotation: "plan-old", had: &v1alpha2.Approval{PlanID: "plan-old"}},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			g := NewWithT(t)
-			tf := activeTerraform()
-			tf.Status.Approval, tf.Spec.ApprovePlan = tc.had, tc.spec
-			tf.Annotations = map[string]string{v1alpha2.ApprovePlanAnnotation: tc.annotation, v1alpha2.ApprovedByAnnotation: "ann@example.com"}
-			g.Expect(Approve(tf, now)).To(Equal(tc.want != ""), tc.reason)
-			if tc.want != "" {
-				g.Expect(*tf.Status.Approval).To(Equal(v1alpha2.Approval{PlanID: "plan-old", How: tc.want, By: "ann@example.com", At: metav1.NewTime(now)}))
-			}
 		})
 	}
 }

@@ -1,0 +1,168 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/decide"
+	"github.com/terraform-controller/terraform-controller/internal/plan"
+)
+
+// settle folds the result of a finished active run into the status. The cache holds runs without their single changes;
+// where an approval may cover them the run is read again.
+func (r *TerraformReconciler) settle(ctx context.Context, tf *infrav1.Terraform, o *observation) error {
+	if o.run == nil || !o.run.Finished() {
+		return nil
+	}
+	run := o.run
+	if a := tf.Status.Approval; a != nil && len(a.Changes) > 0 && run.Status.Plan != nil && run.Spec.Operation == infrav1.OperationPlan {
+		full, err := r.fullRun(ctx, tf, run.Name)
+		if err != nil {
+			return err
+		}
+		if full != nil {
+			run = full
+		}
+	}
+	decide.Settle(tf, run, o.now, r.ApprovalTTL)
+	o.settled, o.run = run, nil
+	return nil
+}
+
+// fullRun reads a run without the cache; nil when it is gone.
+func (r *TerraformReconciler) fullRun(ctx context.Context, tf *infrav1.Terraform, name string) (*infrav1.TerraformRun, error) {
+	run := &infrav1.TerraformRun{}
+	err := r.APIReader.Get(ctx, client.ObjectKey{Namespace: tf.Namespace, Name: name}, run)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get run %s: %w", name, err)
+	}
+	return run, nil
+}
+
+// observeApproval folds an approval that is new on the object into the status, or says of one that is for an earlier plan
+// what it does not cover.
+func (r *TerraformReconciler) observeApproval(ctx context.Context, tf *infrav1.Terraform, o *observation) error {
+	how := decide.Asked(tf, func(token string) decide.Match {
+		switch plan.Matches(token, tf.Status.Plan.Pending, tf.Status.LastPlannedRevision) {
+		case plan.MatchExact:
+			return decide.MatchExact
+		case plan.MatchLegacy:
+			return decide.MatchLegacy
+		case plan.MatchNone:
+		}
+		return decide.MatchNone
+	})
+	if how != "" {
+		pending, err := r.planOf(ctx, tf, tf.Status.Plan.Run)
+		if err != nil {
+			return err
+		}
+		decide.Approve(tf, how, pending, o.now)
+		o.approved = true
+		return nil
+	}
+	return r.observeEarlier(ctx, tf, o)
+}
+
+func (r *TerraformReconciler) planOf(ctx context.Context, tf *infrav1.Terraform, run string) (*infrav1.RunPlan, error) {
+	if run == "" {
+		return nil, nil
+	}
+	full, err := r.fullRun(ctx, tf, run)
+	if full == nil {
+		return nil, err
+	}
+	return full.Status.Plan, err
+}
+
+// observeEarlier looks for a token that names an earlier plan of the history, and holds it against the pending one.
+func (r *TerraformReconciler) observeEarlier(ctx context.Context, tf *infrav1.Terraform, o *observation) error {
+	st := &tf.Status
+	earlier, how := o.earlierPlan(tf)
+	if earlier == nil || st.RefusedApproval != nil && st.RefusedApproval.PlanID == earlier.Status.Plan.ID {
+		return nil
+	}
+	was, err := r.planOf(ctx, tf, earlier.Name)
+	if err != nil {
+		return err
+	}
+	is, err := r.planOf(ctx, tf, st.Plan.Run)
+	if err != nil {
+		return err
+	}
+	if was != nil && is != nil {
+		o.approved = decide.Transfer(tf, how, was, is, o.now)
+		o.refused = !o.approved
+	}
+	return nil
+}
+
+// earlierPlan is the run whose plan a token on the object names, when that is neither the pending plan nor one that was
+// approved before, and nothing has been applied since it was made: a token that stays in Git is inert after its apply.
+func (o *observation) earlierPlan(tf *infrav1.Terraform) (*infrav1.TerraformRun, infrav1.ApprovalHow) {
+	st := &tf.Status
+	if st.Plan.Pending == "" || decide.Approved(st) {
+		return nil, ""
+	}
+	tokens := []struct {
+		text string
+		how  infrav1.ApprovalHow
+	}{{tf.Annotations[infrav1.ApprovePlanAnnotation], infrav1.ApprovalByAnnotation}, {tf.Spec.ApprovePlan, infrav1.ApprovalBySpec}}
+	for _, token := range tokens {
+		if token.text == "" || token.text == st.Plan.Pending || st.Approval != nil && token.text == st.Approval.PlanID {
+			continue
+		}
+		for i := range o.runs {
+			if made(&o.runs[i], token.text) && o.runs[i].Spec.AppliesCompleted == st.AppliesCompleted {
+				return &o.runs[i], token.how
+			}
+		}
+	}
+	return nil, ""
+}
+
+func made(run *infrav1.TerraformRun, id string) bool {
+	return run.Spec.Operation == infrav1.OperationPlan && run.Status.Plan != nil && run.Status.Plan.ID == id
+}
+
+// planFacts are about the pending plan.
+func planFacts(tf *infrav1.Terraform) decide.Plan {
+	st := &tf.Status
+	if st.Plan.Pending == "" {
+		return decide.Plan{}
+	}
+	return decide.Plan{
+		ID: st.Plan.Pending, Target: st.Plan.Target, Drift: st.Plan.IsDriftDetectionPlan, Summary: st.Plan.Summary, Safe: st.Plan.Safe,
+		Approved: decide.Approved(st), Rejected: tf.Annotations[infrav1.RejectPlanAnnotation] == st.Plan.Pending,
+		Refused: refusedMessage(st.RefusedApproval),
+	}
+}
+
+func refusedMessage(refused *infrav1.RefusedApproval) string {
+	switch {
+	case refused == nil:
+		return ""
+	case len(refused.Changes) == 0:
+		return fmt.Sprintf(" The approval of %s is for another plan.", refused.PlanID)
+	}
+	return fmt.Sprintf(" The approval of %s does not cover %s.", refused.PlanID, strings.Join(refused.Changes, ", "))
+}
+
+// replanAsked: spec.approvePlan is "replan", or "re" and the pending plan's id or its beginning, and no plan has been made
+// since that was written.
+func replanAsked(tf *infrav1.Terraform) bool {
+	parsed := plan.ParseApprove(tf.Spec.ApprovePlan)
+	st := &tf.Status
+	if parsed.Mode != plan.ApproveReplan || st.Plan.Pending == "" || st.LastPlannedGeneration >= tf.Generation {
+		return false
+	}
+	return strings.HasPrefix("re"+st.Plan.Pending, parsed.Token)
+}

@@ -1,0 +1,208 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/story"
+)
+
+// TestGate_InputsChangedBetweenPlanAndApproval: at the same revision, an approval of what was shown first does not
+// count for what has come of it since, and the difference is named.
+func TestGate_InputsChangedBetweenPlanAndApproval(t *testing.T) {
+	t.Parallel()
+	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
+	inputs := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.Tenant.Namespace, Name: "inputs"}, Data: map[string]string{"name": "world"}}
+	s.Expect(system.Client.Create(s.Ctx, inputs)).To(Succeed())
+	s.Create(func(tf *infrav1.Terraform) {
+		tf.Spec.VarsFrom = []infrav1.VarsReference{{Kind: "ConfigMap", Name: "inputs"}}
+	})
+	shown := s.Held()
+	s.Expect(system.Client.Patch(s.Ctx, inputs, client.RawPatch("application/merge-patch+json", []byte(`{"data":{"name":"moon"}}`)))).To(Succeed())
+	s.Request()
+	s.Expect(s.Held()).NotTo(Equal(shown))
+
+	s.Annotate(infrav1.ApprovePlanAnnotation, shown)
+	s.Hears("ApprovalDoesNotCover", And(ContainSubstring(shown), ContainSubstring("terraform_data.greeting")))
+	tf := s.Becomes(metav1.ConditionUnknown, infrav1.ReasonPlannedWithChanges, ContainSubstring("does not cover"))
+	s.Expect(tf.Status.RefusedApproval.Changes).To(ContainElement("terraform_data.greeting"))
+	s.RestsQuietly()
+	s.Expect(s.Get().Status.AppliesCompleted).To(BeZero())
+
+	s.Annotate(infrav1.ApprovePlanAnnotation, tf.Status.Plan.Pending)
+	s.Applied(s.Revision())
+}
+
+// TestGate_ApprovalInTheRepositoryOfTheModule: the commit that approves moves the revision, and so the plan; it holds the
+// same changes, so it goes on. The other way round, when the commit is planned before its token is seen, as well.
+func TestGate_ApprovalInTheRepositoryOfTheModule(t *testing.T) {
+	cases := map[string]bool{"token first": true, "revision first": false}
+	for name, tokenFirst := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
+			s.Create(func(tf *infrav1.Terraform) { tf.Spec.Suspend = tokenFirst })
+			if tokenFirst {
+				s.Change(func(tf *infrav1.Terraform) { tf.Spec.Suspend = false })
+			}
+			shown := s.Held()
+			approve := func(tf *infrav1.Terraform) { tf.Spec.ApprovePlan, tf.Spec.Suspend = shown, false }
+			if tokenFirst {
+				s.Change(func(tf *infrav1.Terraform) { tf.Spec.Suspend = true })
+				s.Change(func(tf *infrav1.Terraform) { tf.Spec.ApprovePlan = shown })
+				s.Eventually(func() *infrav1.Approval { return s.Get().Status.Approval }).ShouldNot(BeNil())
+			}
+			revision, err := s.Tenant.Commit(s.Ctx, "approve", map[string]string{"net.yaml": "approvePlan: " + shown})
+			s.Expect(err).NotTo(HaveOccurred())
+			s.Eventually(s.SourceRevision).Should(Equal(revision))
+			if !tokenFirst {
+				s.Eventually(func() string { return s.Get().Status.LastPlannedRevision }).Should(Equal(revision))
+				s.Held()
+			}
+			s.Change(approve)
+			tf := s.Applied(revision)
+			s.Expect(tf.Status.Approval.PlanID).To(Equal(shown))
+			s.Expect(tf.Status.AppliesCompleted).To(Equal(int64(1)))
+			s.RestsQuietly()
+		})
+	}
+}
+
+func TestGate_TokenLeftInGitApprovesNothingLater(t *testing.T) {
+	t.Parallel()
+	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
+	s.Create(s.NamespaceVariable())
+	token := s.Held()
+	s.Change(func(tf *infrav1.Terraform) { tf.Spec.ApprovePlan = token })
+	s.Applied(s.Revision())
+
+	// What that plan once made is gone: the plan that makes it again has the very same changes.
+	s.Expect(system.Client.Delete(s.Ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.Tenant.Namespace, Name: "settings"}})).To(Succeed())
+	s.Request()
+	s.Becomes(metav1.ConditionFalse, infrav1.ReasonDriftDetected, ContainSubstring("set approvePlan"))
+	s.RestsQuietly()
+
+	s.Change(func(tf *infrav1.Terraform) { tf.Spec.Workspace = "other" })
+	s.Expect(s.Held()).NotTo(Equal(token))
+	s.RestsQuietly()
+	s.Expect(s.Get().Status.AppliesCompleted).To(Equal(int64(1)))
+}
+
+// halfway makes two ConfigMaps, the second in a namespace that may not be there.
+const halfway = story.Driftable + `
+variable "other" {}
+resource "kubernetes_config_map" "second" {
+  depends_on = [kubernetes_config_map.settings]
+  metadata {
+    name      = "second"
+    namespace = var.other
+  }
+}
+`
+
+func TestGate_TheRestOfAHalfFailedApplyGoesOn(t *testing.T) {
+	t.Parallel()
+	s := story.New(t, system, map[string]string{"main.tf": halfway})
+	s.Create(s.NamespaceVariable(), func(tf *infrav1.Terraform) {
+		tf.Spec.RetryInterval = &metav1.Duration{Duration: 2 * time.Second}
+		tf.Spec.Vars = append(tf.Spec.Vars, infrav1.Variable{Name: "other", Value: story.JSON(`"` + s.Tenant.Namespace + `"`)})
+	})
+	// The first apply is let down by a quota that has room for one ConfigMap only.
+	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: s.Tenant.Namespace, Name: "full"}}
+	quota.Spec.Hard = corev1.ResourceList{"count/configmaps": resource.MustParse("2")}
+	id := s.Held()
+	s.Expect(system.Client.Create(s.Ctx, quota)).To(Succeed())
+	s.Eventually(func(g Gomega) {
+		g.Expect(system.Client.Get(s.Ctx, s.Key("full"), quota)).To(Succeed())
+		g.Expect(quota.Status.Used).To(HaveKey(corev1.ResourceName("count/configmaps")))
+	}).Should(Succeed())
+	s.Annotate(infrav1.ApprovePlanAnnotation, id)
+	s.Hears(infrav1.ReasonTFExecApplyFailed, ContainSubstring("exceeded quota"))
+	s.Expect(s.Color()).To(Equal("green"), "the first half is there")
+
+	s.Expect(system.Client.Delete(s.Ctx, quota)).To(Succeed())
+	tf := s.Applied(s.Revision())
+	s.Expect(tf.Status.Approval.PlanID).To(Equal(id), "nobody was asked again")
+	s.Expect(tf.Status.Plan.LastApplied).NotTo(Equal(id))
+	s.Expect(system.Client.Get(s.Ctx, s.Key("second"), &corev1.ConfigMap{})).To(Succeed())
+}
+
+func TestGate_TheSameDriftASecondTimeAsksAgain(t *testing.T) {
+	t.Parallel()
+	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
+	s.Create(s.NamespaceVariable())
+	s.Annotate(infrav1.ApprovePlanAnnotation, s.Held())
+	s.Applied(s.Revision())
+	ids := map[string]bool{}
+	for range 2 {
+		s.Paint("red")
+		s.Request()
+		tf := s.Becomes(metav1.ConditionFalse, infrav1.ReasonDriftDetected, ContainSubstring("set approvePlan"))
+		s.Expect(ids).NotTo(HaveKey(tf.Status.Plan.Pending), "an id never comes back")
+		ids[tf.Status.Plan.Pending] = true
+		s.Annotate(infrav1.ApprovePlanAnnotation, tf.Status.Plan.Pending)
+		s.Eventually(s.Color).Should(Equal("green"))
+		s.Becomes(metav1.ConditionTrue, infrav1.ReasonAppliedSucceed, ContainSubstring("main@sha1:"))
+	}
+}
+
+func TestGate_SafeLetsAnAddPassAndHoldsTheRest(t *testing.T) {
+	t.Parallel()
+	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
+	s.Create(s.NamespaceVariable(), func(tf *infrav1.Terraform) {
+		tf.Spec.ApprovePlan, tf.Spec.DestroyResourcesOnDeletion = "safe", true
+	})
+	s.Applied(s.Revision())
+
+	// Another name makes the ConfigMap a new one: a replace.
+	_, err := s.Tenant.Commit(s.Ctx, "rename", map[string]string{"main.tf": strings.Replace(story.Driftable, `= "settings"`, `= "preferences"`, 1)})
+	s.Expect(err).NotTo(HaveOccurred())
+	id := s.Held()
+	s.RestsQuietly()
+	s.Annotate(infrav1.ApprovePlanAnnotation, id)
+	s.Eventually(func() error { return system.Client.Get(s.Ctx, s.Key("preferences"), &corev1.ConfigMap{}) }).Should(Succeed())
+	s.Applied(s.SourceRevision())
+
+	s.Expect(system.Client.Delete(s.Ctx, s.Get())).To(Succeed())
+	destroy := s.Held()
+	s.RestsQuietly()
+	s.Expect(system.Client.Get(s.Ctx, s.Key("preferences"), &corev1.ConfigMap{})).To(Succeed())
+	s.Annotate(infrav1.ApprovePlanAnnotation, destroy)
+	s.Eventually(func() bool {
+		return apierrors.IsNotFound(system.Client.Get(s.Ctx, s.Key("net"), &infrav1.Terraform{}))
+	}).Should(BeTrue())
+	s.LeavesNothing()
+}
+
+func TestGate_DisableReportsDriftAndAppliesNothing(t *testing.T) {
+	t.Parallel()
+	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
+	s.Create(func(tf *infrav1.Terraform) { tf.Spec.ApprovePlan = "disable" })
+	tf := s.Becomes(metav1.ConditionFalse, infrav1.ReasonDriftDetected, ContainSubstring("only reported"))
+	s.Annotate(infrav1.ApprovePlanAnnotation, tf.Status.Plan.Pending)
+	s.RestsQuietly()
+	s.Expect(s.Get().Status.AppliesStarted).To(BeZero())
+}
+
+func TestGate_RejectedPlanIsNotApplied(t *testing.T) {
+	t.Parallel()
+	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
+	s.Create()
+	id := s.Held()
+	s.Annotate(infrav1.RejectPlanAnnotation, id)
+	s.Annotate(infrav1.ApprovePlanAnnotation, id)
+	s.Eventually(func() *infrav1.Approval { return s.Get().Status.Approval }).ShouldNot(BeNil())
+	s.RestsQuietly()
+	s.Expect(s.Get().Status.AppliesStarted).To(BeZero())
+	s.Annotate(infrav1.RejectPlanAnnotation, "")
+	s.Applied(s.Revision())
+}
