@@ -202,7 +202,7 @@ func newPolicyWorld(t *testing.T) *policyWorld {
 			PodName: w.own.Name, Hostname: "networking-x",
 		},
 	}
-	api.Create(t, w.run)
+	NewWithT(t).Expect(asController(t).Create(t.Context(), w.run)).To(Succeed())
 	return w
 }
 
@@ -267,11 +267,44 @@ func TestPolicy_OnlyTheRunsOwnPodReports(t *testing.T) {
 	g.Expect(w.report(t, w.client(t, again), string(again.UID))).
 		To(MatchError(ContainSubstring("claimed by another pod")), "a later pod of that name does not take over")
 
+	g.Expect(w.report(t, asController(t), "gone")).To(Succeed(), "the controller ends runs of lost pods")
+}
+
+func TestPolicy_OnlyTheControllerOrdersRuns(t *testing.T) {
+	ensureNamespace(t, "flux-system")
+	apply(t, "rbac")
+	apply(t, "policies")
+	t.Cleanup(func() { deletePolicies(t) })
+	g := NewWithT(t)
+	w := newPolicyWorld(t)
+	awaitPolicy(t, w)
+
+	forged := w.run.DeepCopy()
+	forged.ObjectMeta = metav1.ObjectMeta{Namespace: w.namespace, Name: "forged"}
+	g.Eventually(func() error { return api.Client.Create(t.Context(), forged.DeepCopy(), client.DryRunAll) }, wait, 100*time.Millisecond).
+		Should(MatchError(ContainSubstring("runs are made by the controller")), "not even by an administrator")
+
+	cancel := w.run.DeepCopy()
+	cancel.Spec.Cancel = &infrav1.Cancel{Reason: "test"}
+	g.Expect(api.Client.Patch(t.Context(), cancel.DeepCopy(), client.MergeFrom(w.run))).To(MatchError(ContainSubstring("cancel-run")))
+	g.Expect(asController(t).Patch(t.Context(), cancel, client.MergeFrom(w.run))).To(Succeed())
+
+	swap := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"terraform":{"interval":null,"path":"elsewhere"}}}`))
+	g.Expect(asController(t).Patch(t.Context(), w.run, swap)).To(MatchError(ContainSubstring("immutable")), "nor does the controller change an order")
+
+	labelled := w.run.DeepCopy()
+	labelled.Labels = map[string]string{"a": "b"}
+	g.Expect(api.Client.Patch(t.Context(), labelled, client.MergeFrom(w.run))).To(Succeed(), "metadata is free")
+}
+
+// asController works as the controller's account.
+func asController(t *testing.T) client.Client {
+	t.Helper()
 	config := rest.CopyConfig(api.Config)
 	config.Impersonate.UserName = controller
-	controllers, err := apiserver.NewClient(config)
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(w.report(t, controllers, "gone")).To(Succeed(), "the controller ends runs of lost pods")
+	c, err := apiserver.NewClient(config)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return c
 }
 
 // awaitPolicy waits until the policy is in force, which takes the API server a second or more.

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -18,6 +19,9 @@ import (
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/decide"
 )
+
+// hostnameDigits is the length of the part that makes a hostname unique.
+const hostnameDigits = 8
 
 // errBehind says that the cache is behind what has been decided elsewhere.
 var errBehind = errors.New("the runner pod is that of the active run, which this controller has not seen yet")
@@ -34,11 +38,13 @@ func (r *TerraformReconciler) act(ctx context.Context, tf *infrav1.Terraform, o 
 		if err := r.releaseBinding(ctx, tf); err != nil {
 			return d, err
 		}
-		return d, r.patchFinalizer(ctx, tf, controllerutil.RemoveFinalizer)
+		err := r.patchFinalizer(ctx, tf, controllerutil.RemoveFinalizer)
+		controllerutil.RemoveFinalizer(tf, infrav1.Finalizer) // what is left of it is only recorded
+		return d, err
 	case decide.Start:
 		return r.start(ctx, tf, o, d)
 	case decide.Withdraw:
-		return d, r.withdraw(ctx, tf, o, d.Order)
+		return r.withdraw(ctx, tf, o, d)
 	case decide.StartPod:
 		return r.startPod(ctx, tf, o.run, d)
 	case decide.CancelRun:
@@ -76,6 +82,8 @@ func (r *TerraformReconciler) start(ctx context.Context, tf *infrav1.Terraform, 
 			tf.Status.RunSequence = max(tf.Status.RunSequence, highestSequence(o.runs))
 			return decide.Decision{Action: decide.Drop, Rule: d.Rule}, nil
 		}
+	} else if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
+		return refusedRun(tf, run, err), nil
 	} else if err != nil {
 		return d, fmt.Errorf("create run %s: %w", run.Name, err)
 	}
@@ -83,16 +91,36 @@ func (r *TerraformReconciler) start(ctx context.Context, tf *infrav1.Terraform, 
 	return r.startPod(ctx, tf, run, d)
 }
 
-// withdraw creates the reserved run cancelled, so that nobody can begin it. If it exists by now, the next pass sees it.
-func (r *TerraformReconciler) withdraw(ctx context.Context, tf *infrav1.Terraform, o *observation, order decide.Order) error {
-	run := newRun(tf, o, order)
+// refusedRun says why the API server does not take a run: the namespace is going, a quota, an admission policy.
+func refusedRun(tf *infrav1.Terraform, run *infrav1.TerraformRun, cause error) decide.Decision {
+	d := decide.Decision{
+		Action: decide.Rest, Rule: "the run is refused", Posture: decide.Retrying, Progress: "waiting for the API server to take the run",
+		Ready: decide.Ready{Status: decide.False, Reason: infrav1.ReasonRunnerForbidden, Message: fmt.Sprintf("run %s/%s is refused: %v", run.Namespace, run.Name, cause)},
+
+		RequeueAfter: tf.GetRetryInterval(),
+	}
+	if apierrors.HasStatusCause(cause, corev1.NamespaceTerminatingCause) {
+		d.Posture, d.Ready.Reason = decide.Stuck, infrav1.ReasonNamespaceTerminating
+		d.Ready.Message = fmt.Sprintf("namespace %s is being deleted, so that no run can begin in it and nothing can be destroyed: "+
+			"set spec.destroyResourcesOnDeletion to false to let the object go and keep its resources", run.Namespace)
+	}
+	return d
+}
+
+// withdraw creates the reserved run cancelled, so that nobody can begin it. If it exists by now, the next pass sees it. In a
+// namespace that is going nobody can create it any more.
+func (r *TerraformReconciler) withdraw(ctx context.Context, tf *infrav1.Terraform, o *observation, d decide.Decision) (decide.Decision, error) {
+	run := newRun(tf, o, d.Order)
 	run.Spec.Cancel = &infrav1.Cancel{Reason: "no longer wanted before it was begun"}
 	run.Spec.RequestedAt = "" // it answers nobody
 	err := r.Client.Create(ctx, run, client.FieldOwner(infrav1.FieldManager))
-	if apierrors.IsAlreadyExists(err) {
-		return nil
+	switch {
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return decide.Decision{Action: decide.Drop, Rule: d.Rule}, nil
+	case apierrors.IsAlreadyExists(err):
+		return d, nil
 	}
-	return wrap(err, "create withdrawn run %s", run.Name)
+	return d, wrap(err, "create withdrawn run %s", run.Name)
 }
 
 func highestSequence(runs []infrav1.TerraformRun) int64 {
@@ -121,10 +149,14 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 				Revision: o.source.Revision, Digest: o.source.Digest, URL: o.source.URL,
 			},
 			Terraform: frozen(&tf.Spec, order.Destroy),
-			PodName:   PodName(tf), Hostname: Hostname(tf.Name, runSuffix(tf, active.Sequence)),
-			AppliesCompleted: tf.Status.AppliesCompleted, State: tf.Status.State.DeepCopy(),
-			Unlock: deadHolders(o.runs),
+			// Not of the sequence: a run that was deleted and made anew must not pass for the process of the first.
+			PodName: PodName(tf), Hostname: Hostname(tf.Name, rand.String(hostnameDigits)),
+			AppliesCompleted: tf.Status.AppliesCompleted,
+			Backend:          backendOf(&tf.Spec), Unlock: deadHolders(o.runs),
 		},
+	}
+	if tf.Status.State != nil && (tf.Status.State.Backend == "" || tf.Status.State.Backend == run.Spec.Backend) {
+		run.Spec.State = tf.Status.State.DeepCopy()
 	}
 	switch {
 	case order.Operation == decide.OpApply:
@@ -137,12 +169,12 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 	return run
 }
 
-// deadHolders names the pods of failed runs: each of these processes has provably ended, by its own report or by the
+// deadHolders names the pods of runs that have not succeeded: each of these processes has provably ended, by its own report or by the
 // kubelet's, before the run was taken for finished. A lock that one of them has left behind is nobody's.
 func deadHolders(runs []infrav1.TerraformRun) *infrav1.Unlock {
 	var hostnames []string
 	for i := range runs {
-		if runs[i].Status.Phase == infrav1.RunFailed && runs[i].Status.Runner != nil {
+		if runs[i].Finished() && runs[i].Status.Phase != infrav1.RunSucceeded && runs[i].Status.Runner != nil {
 			hostnames = append(hostnames, runs[i].Spec.Hostname)
 		}
 	}
@@ -150,7 +182,7 @@ func deadHolders(runs []infrav1.TerraformRun) *infrav1.Unlock {
 		return nil
 	}
 	slices.Sort(hostnames)
-	return &infrav1.Unlock{Hostnames: hostnames, Evidence: "these runs have failed, and the processes of their pods have ended"}
+	return &infrav1.Unlock{Hostnames: hostnames, Evidence: "these runs have failed or were cancelled, and the processes of their pods have ended"}
 }
 
 // frozen is the spec as the run will work on it, without what it does not need.
@@ -186,10 +218,24 @@ func (r *TerraformReconciler) startPod(ctx context.Context, tf *infrav1.Terrafor
 	switch {
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
 		return r.refused(ctx, tf, run, err)
-	case err != nil && !apierrors.IsAlreadyExists(err):
+	case apierrors.IsAlreadyExists(err):
+		return r.nameTaken(ctx, tf, run, pod, d)
+	case err != nil:
 		return d, fmt.Errorf("create runner pod %s: %w", pod.Name, err)
 	}
 	return d, nil
+}
+
+// nameTaken looks at the pod that has the runner pod's name: our own of a moment ago, or one that is none of ours and that
+// nothing will tell us of.
+func (r *TerraformReconciler) nameTaken(ctx context.Context, tf *infrav1.Terraform, run *infrav1.TerraformRun, pod *corev1.Pod, d decide.Decision) (decide.Decision, error) {
+	if err := r.APIReader.Get(ctx, client.ObjectKeyFromObject(pod), pod); err != nil {
+		return d, client.IgnoreNotFound(err)
+	}
+	if pod.Labels[infrav1.NameLabel] == infrav1.NameValue {
+		return d, nil
+	}
+	return r.refused(ctx, tf, run, fmt.Errorf("a pod of that name exists that is no runner of this controller; delete it"))
 }
 
 // refused says why the API server does not take the pod. It is tried again after the retry interval.

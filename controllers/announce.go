@@ -41,10 +41,18 @@ func (r *TerraformReconciler) announce(before, tf *infrav1.Terraform, o *observa
 			e.warning(eventFieldIgnored, message)
 		}
 	}
-	was, is := readyOf(before), readyOf(tf)
-	if is.Status == metav1.ConditionFalse && (was.Reason != is.Reason || was.Message != is.Message) && o.settled == nil {
+	if was, is := readyOf(before), readyOf(tf); o.settled == nil && newTrouble(was, is) && !toldByRun(is, o.facts.Last) {
 		e.warning(is.Reason, is.Message)
 	}
+}
+
+func newTrouble(was, is metav1.Condition) bool {
+	return is.Status == metav1.ConditionFalse && (was.Reason != is.Reason || was.Message != is.Message)
+}
+
+// toldByRun: there was an event for it when the run ended.
+func toldByRun(is metav1.Condition, last decide.Last) bool {
+	return is.Reason == infrav1.ReasonDriftDetected || last.Failed && is.Reason == last.Reason && is.Message == last.Message
 }
 
 func readyOf(tf *infrav1.Terraform) metav1.Condition {
@@ -71,11 +79,14 @@ func (e announcer) warning(reason, message string) {
 func (e announcer) run(run *infrav1.TerraformRun) {
 	e.metadata[revisionKey] = run.Spec.Source.Revision
 	st := &e.tf.Status
-	if run.Status.Unlocked != "" {
+	if run.Status.Unlocked != "" && run.Spec.Unlock != nil {
 		e.warning(infrav1.ReasonForceUnlock, fmt.Sprintf("Lock %s was released: %s", run.Status.Unlocked, run.Spec.Unlock.Evidence))
 	}
 	switch {
 	case run.Status.Phase != infrav1.RunSucceeded:
+		if run.Status.Phase == infrav1.RunCancelled && (run.Spec.Cancel == nil || run.Spec.Cancel.By == "") {
+			return // overtaken by something newer, which has events of its own
+		}
 		reason, message := failureOf(run, st.Plan.AppliedTarget)
 		e.warning(reason, message)
 		return

@@ -9,6 +9,7 @@ import (
 	"github.com/go-logr/logr"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
@@ -38,7 +39,27 @@ func (h *ArtifactHandler) authorize(ctx context.Context, r *http.Request, namesp
 		}
 		return "", refuse(http.StatusServiceUnavailable, err, "the run can't be read; try again")
 	}
-	return run.Spec.Source.URL, mayFetch(user, run)
+	if err := mayFetch(user, run); err != nil {
+		return "", err
+	}
+	return run.Spec.Source.URL, h.isActive(ctx, run)
+}
+
+// isActive says whether the run is the one that may work on its object now, which only the controller decides.
+func (h *ArtifactHandler) isActive(ctx context.Context, run *infrav1.TerraformRun) error {
+	owner := &infrav1.Terraform{}
+	ref := metav1.GetControllerOf(run)
+	if ref == nil {
+		return refuse(http.StatusForbidden, nil, "run %s/%s belongs to no Terraform object", run.Namespace, run.Name)
+	}
+	err := h.opts.Reader.Get(ctx, client.ObjectKey{Namespace: run.Namespace, Name: ref.Name}, owner)
+	if client.IgnoreNotFound(err) != nil {
+		return refuse(http.StatusServiceUnavailable, err, "the run's Terraform object can't be read; try again")
+	}
+	if err != nil || owner.UID != ref.UID || owner.Status.ActiveRun == nil || owner.Status.ActiveRun.Name != run.Name {
+		return refuse(http.StatusForbidden, nil, "run %s/%s is not the active run of a Terraform object", run.Namespace, run.Name)
+	}
+	return nil
 }
 
 // authenticate asks the API server whose token it is. It must be one for this endpoint, not for the API.

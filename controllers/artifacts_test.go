@@ -141,7 +141,10 @@ func (f *artifactFixture) newWorld(t *testing.T, namespace string) *world {
 	}
 	f.Create(t, tf)
 	w.run = &infrav1.TerraformRun{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "networking-3f9ac1d2"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: "networking-3f9ac1d2",
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(tf, infrav1.GroupVersion.WithKind(infrav1.TerraformKind))},
+		},
 		Spec: infrav1.TerraformRunSpec{
 			Operation: infrav1.OperationPlan, Reason: "test", Target: "t", Generation: 1,
 			PodName: PodName(tf), Hostname: Hostname(tf.Name, "x7k2m9qp"), Terraform: tf.Spec,
@@ -152,9 +155,16 @@ func (f *artifactFixture) newWorld(t *testing.T, namespace string) *world {
 		},
 	}
 	f.Create(t, w.run)
+	f.setActive(t, tf, w.run.Name)
 	w.pod = BuildPod(PodInput{Terraform: tf, Run: w.run, Config: RunnerConfig{Image: "tf-runner", ArtifactURL: f.url}})
 	f.Create(t, w.pod)
 	return w
+}
+
+func (f *artifactFixture) setActive(t *testing.T, tf *infrav1.Terraform, run string) {
+	t.Helper()
+	tf.Status.ActiveRun = &infrav1.ActiveRun{Name: run, Sequence: 1}
+	NewWithT(t).Expect(f.Client.Status().Update(t.Context(), tf)).To(Succeed())
 }
 
 func (f *artifactFixture) token(t *testing.T, account string, pod *corev1.Pod, namespace, audience string) string {
@@ -402,6 +412,13 @@ func (f *artifactFixture) refusesEndedRuns(t *testing.T) {
 	f.upstream.does(serves(http.StatusOK, artifactBody))
 	w := f.newWorld(t, "ended")
 	token := f.ownToken(t, w)
+	tf := &infrav1.Terraform{}
+	g.Expect(f.Client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "networking"}, tf)).To(Succeed())
+	f.setActive(t, tf, "another")
+	refused, text := f.get(t, w, w.run.Name, token)
+	g.Expect(refused).To(Equal(http.StatusForbidden))
+	g.Expect(text).To(ContainSubstring("is not the active run"), "a run that somebody else has made is served nothing")
+	f.setActive(t, tf, w.run.Name)
 	w.run.Status.Phase = infrav1.RunRunning
 	w.run.Status.Runner = &infrav1.RunnerIdentity{PodUID: string(w.pod.UID)}
 	g.Expect(f.Client.Status().Update(t.Context(), w.run)).To(Succeed())

@@ -2,9 +2,11 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,7 +26,7 @@ func (r *TerraformReconciler) ensureBinding(ctx context.Context, namespace, acco
 		binding.Subjects = []rbacv1.Subject{subject}
 		err = r.Client.Create(ctx, binding, client.FieldOwner(infrav1.FieldManager))
 		if apierrors.IsAlreadyExists(err) {
-			return nil // made a moment ago; if for another account, the next pass adds ours
+			return errBindingBehind // made a moment ago, maybe for another account: look again
 		}
 		return wrap(err, "create RoleBinding %s/%s", namespace, infrav1.RunnerReportRole)
 	}
@@ -47,7 +49,11 @@ func newBinding(namespace string) *rbacv1.RoleBinding {
 	}
 }
 
-// releaseBinding removes the binding with the last object of the namespace.
+// errBindingBehind is a conflict: the pass ends, and the next one sees the binding.
+var errBindingBehind = apierrors.NewConflict(rbacv1.Resource("rolebindings"), infrav1.RunnerReportRole, errors.New("the cache is behind"))
+
+// releaseBinding removes the binding with the last object of the namespace, as long as no runner is left there: with
+// shards, that may be another shard's.
 func (r *TerraformReconciler) releaseBinding(ctx context.Context, tf *infrav1.Terraform) error {
 	if !r.ManageRunnerRBAC {
 		return nil
@@ -60,6 +66,13 @@ func (r *TerraformReconciler) releaseBinding(ctx context.Context, tf *infrav1.Te
 		if list.Items[i].UID != tf.UID {
 			return nil
 		}
+	}
+	var pods corev1.PodList
+	if err := r.Client.List(ctx, &pods, client.InNamespace(tf.Namespace), client.Limit(1)); err != nil {
+		return fmt.Errorf("list runner pods: %w", err)
+	}
+	if len(pods.Items) > 0 {
+		return nil
 	}
 	return wrap(client.IgnoreNotFound(r.Client.Delete(ctx, newBinding(tf.Namespace))), "delete RoleBinding %s/%s", tf.Namespace, infrav1.RunnerReportRole)
 }

@@ -130,9 +130,9 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 		Suspended: tf.Spec.Suspend, Unsupported: unsupportedMessage(&tf.Spec), InvalidApprove: invalidApproveMessage(&tf.Spec),
 		Auto: mode == plan.ApproveAuto, AutoSafe: mode == plan.ApproveSafe, Disabled: mode == plan.ApproveDisable, PlanOnly: tf.Spec.PlanOnly,
 		DestroyOnDeletion: tf.Spec.DestroyResourcesOnDeletion,
-		MayHaveResources:  st.AppliesStarted > 0 || st.LastAppliedRevision != "" || st.State != nil && st.State.Resources > 0,
-		Planned:           st.Plan.Target, Applied: st.Plan.AppliedTarget,
-		WasApplied: st.LastAppliedRevision != "", Ready: conditions.IsTrue(tf, meta.ReadyCondition),
+		MayHaveResources:  mayHaveResources(st, o.runs), Destroyed: st.Plan.Destroyed,
+		Planned: st.Plan.Target, Applied: st.Plan.AppliedTarget,
+		WasApplied: st.LastAppliedRevision != "", Ready: saysItIsDone(tf),
 		Troubled: troubled(tf),
 	}
 	request, asked := meta.ReconcileAnnotationValue(tf.Annotations)
@@ -146,6 +146,18 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 	f.Plan = planFacts(tf)
 	f.PlanIn = planIn(tf, o.now)
 	return nil
+}
+
+// mayHaveResources: an apply was ordered, or the state has resources, or nobody can tell, because there are runs that a
+// status restored without them does not know.
+func mayHaveResources(st *infrav1.TerraformStatus, runs []infrav1.TerraformRun) bool {
+	known := st.AppliesStarted > 0 || st.LastAppliedRevision != "" || st.State != nil && st.State.Resources > 0
+	return known || st.RunSequence == 0 && len(runs) > 0
+}
+
+// saysItIsDone: Ready is True, and not for a plan that was only shown.
+func saysItIsDone(tf *infrav1.Terraform) bool {
+	return conditions.IsTrue(tf, meta.ReadyCondition) && conditions.GetReason(tf, meta.ReadyCondition) != infrav1.ReasonPlannedWithChanges
 }
 
 func troubled(tf *infrav1.Terraform) bool {
@@ -169,7 +181,7 @@ func (o *observation) concludeSource(tf *infrav1.Terraform) error {
 	if o.source.State != source.Ready {
 		return nil
 	}
-	target, err := Target(&tf.Spec, o.source.Revision, f.Deleting)
+	target, err := Target(&tf.Spec, o.source.Revision+" "+o.source.Digest, f.Deleting)
 	f.Target = target
 	return err
 }
@@ -181,7 +193,7 @@ func (o *observation) concludeRun(tf *infrav1.Terraform) {
 		o.facts.Run.State = decide.RunReserved
 	default:
 		o.facts.Run = decide.Run{
-			State: decide.RunOrdered, Operation: operation(o.run), Target: o.run.Spec.Target, Cancelled: o.run.Spec.Cancel != nil,
+			State: decide.RunOrdered, Operation: operation(o.run), Target: o.run.Spec.Target, Destroy: o.run.Spec.Terraform.Destroy, Cancelled: o.run.Spec.Cancel != nil,
 			Unloved: tf.Annotations[infrav1.CancelRunAnnotation] == o.run.Name,
 		}
 		if o.run.Status.Runner != nil {
@@ -225,7 +237,7 @@ func (o *observation) concludeLast(tf *infrav1.Terraform) {
 		wait = min(wait, soonAfterStale)
 	}
 	if last.Status.FinishedAt != nil {
-		o.facts.RetryIn = last.Status.FinishedAt.Add(wait).Sub(o.now)
+		o.facts.RetryIn = min(last.Status.FinishedAt.Add(wait).Sub(o.now), wait) // the runner's clock may be ahead
 	}
 }
 
@@ -263,7 +275,7 @@ func sequenceOf(run *infrav1.TerraformRun) int64 {
 // planIn is the time to the next plan by interval. Without drift detection there is none.
 func planIn(tf *infrav1.Terraform, now time.Time) time.Duration {
 	switch {
-	case tf.Spec.DisableDriftDetection:
+	case tf.Spec.DisableDriftDetection, tf.Spec.Interval.Duration <= 0:
 		return never
 	case tf.Status.LastPlanAt == nil:
 		return 0

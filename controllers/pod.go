@@ -153,6 +153,7 @@ func podLabels(in PodInput, user map[string]string) map[string]string {
 func podAnnotations(user map[string]string) map[string]string {
 	annotations := map[string]string{}
 	maps.Copy(annotations, user)
+	delete(annotations, infrav1.ProcessEndedAnnotation) // a person's word on one pod, not a template's on all
 	annotations[safeToEvictAnnotation] = "false"
 	annotations[doNotDisruptAnnotation] = "true"
 	return annotations

@@ -28,8 +28,11 @@ func podFacts(pod *corev1.Pod, run *infrav1.TerraformRun, now time.Time) decide.
 	}
 	facts := decide.Pod{OfRun: run != nil && pod.Labels[infrav1.RunNameLabel] == infrav1.SafeLabelValue(run.Name)}
 	claimed := facts.OfRun && run.Status.Runner != nil
+	if claimed && run.Status.Runner.PodUID != string(pod.UID) {
+		facts.OfRun = false // another pod of that name: its end is not the end of the one that has claimed the run
+	}
 	switch {
-	case processEnded(pod):
+	case processEnded(pod), !claimed && phaseOver(pod):
 		facts.State = decide.PodEnded
 	case claimed || runnerStatus(pod).State.Running != nil:
 		facts.State = decide.PodRunning
@@ -50,10 +53,13 @@ func processEnded(pod *corev1.Pod) bool {
 	if runnerStatus(pod).State.Terminated != nil {
 		return true
 	}
-	if pod.Spec.NodeName == "" {
-		return pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed
-	}
-	return pod.Status.Phase == corev1.PodFailed && len(pod.Status.ContainerStatuses) == 0
+	return pod.Spec.NodeName == "" && (pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed)
+}
+
+// phaseOver: the pod is over as a whole. Where nobody has claimed the run that is enough: an init container has failed, the
+// kubelet has refused the pod, or it went while its image was pulled; and a run that is ended now can't be claimed any more.
+func phaseOver(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
 }
 
 func runnerStatus(pod *corev1.Pod) corev1.ContainerStatus {
@@ -121,6 +127,11 @@ func howEnded(pod *corev1.Pod) string {
 			text += " (" + t.Reason + ")"
 		}
 		return text
+	}
+	for _, s := range pod.Status.InitContainerStatuses {
+		if t := s.State.Terminated; t != nil && t.ExitCode != 0 {
+			return fmt.Sprintf("init container %s ended with exit code %d: %s", s.Name, t.ExitCode, t.Message)
+		}
 	}
 	return strings.TrimSuffix(fmt.Sprintf("the pod never ran: %s %s", pod.Status.Reason, pod.Status.Message), " ")
 }

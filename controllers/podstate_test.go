@@ -17,7 +17,7 @@ var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 func runnerPod(change ...func(*corev1.Pod)) *corev1.Pod {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "infra", Name: "net-tf-runner", CreationTimestamp: metav1.NewTime(noon.Add(-time.Second)),
+			Namespace: "infra", Name: "net-tf-runner", UID: "1", CreationTimestamp: metav1.NewTime(noon.Add(-time.Second)),
 			Labels: map[string]string{infrav1.RunNameLabel: "net-1"},
 		},
 		Spec: corev1.PodSpec{NodeName: "node", Containers: []corev1.Container{{Name: RunnerContainer, Image: "example.com/runner:1"}}},
@@ -56,17 +56,20 @@ func TestPodFacts(t *testing.T) {
 		claimed bool
 		want    decide.Pod
 	}{
-		"none":            {"no pod, no facts", nil, false, decide.Pod{}},
-		"just made":       {"a young pod is nothing to complain about", runnerPod(), false, decide.Pod{State: decide.PodPending, OfRun: true}},
-		"creating":        {"nor one whose container is being made", runnerPod(waiting("ContainerCreating", "")), false, decide.Pod{State: decide.PodPending, OfRun: true}},
-		"running":         {"the kubelet says so", runnerPod(running), false, decide.Pod{State: decide.PodRunning, OfRun: true}},
-		"claimed":         {"the runner says so", runnerPod(), true, decide.Pod{State: decide.PodRunning, OfRun: true}},
-		"of another run":  {"the label tells", runnerPod(running, func(p *corev1.Pod) { p.Labels[infrav1.RunNameLabel] = "net-0" }), false, decide.Pod{State: decide.PodRunning}},
-		"terminated":      {"the kubelet's word is proof", runnerPod(terminated), true, decide.Pod{State: decide.PodEnded, OfRun: true}},
-		"being deleted":   {"a deletion is no proof: the process has its grace", runnerPod(running, deleted), true, decide.Pod{State: decide.PodRunning, OfRun: true}},
-		"failed phase":    {"nor is the phase of a pod whose container runs", runnerPod(running, phase(corev1.PodFailed)), true, decide.Pod{State: decide.PodRunning, OfRun: true}},
-		"never bound":     {"what no node has ever had can't run", runnerPod(unbound, deleted), false, decide.Pod{State: decide.PodEnded, OfRun: true}},
-		"refused by node": {"a pod that the kubelet refuses has no containers", runnerPod(phase(corev1.PodFailed)), false, decide.Pod{State: decide.PodEnded, OfRun: true}},
+		"none":             {"no pod, no facts", nil, false, decide.Pod{}},
+		"just made":        {"a young pod is nothing to complain about", runnerPod(), false, decide.Pod{State: decide.PodPending, OfRun: true}},
+		"creating":         {"nor one whose container is being made", runnerPod(waiting("ContainerCreating", "")), false, decide.Pod{State: decide.PodPending, OfRun: true}},
+		"running":          {"the kubelet says so", runnerPod(running), false, decide.Pod{State: decide.PodRunning, OfRun: true}},
+		"claimed":          {"the runner says so", runnerPod(), true, decide.Pod{State: decide.PodRunning, OfRun: true}},
+		"of another run":   {"the label tells", runnerPod(running, func(p *corev1.Pod) { p.Labels[infrav1.RunNameLabel] = "net-0" }), false, decide.Pod{State: decide.PodRunning}},
+		"terminated":       {"the kubelet's word is proof", runnerPod(terminated), true, decide.Pod{State: decide.PodEnded, OfRun: true}},
+		"being deleted":    {"a deletion is no proof: the process has its grace", runnerPod(running, deleted), true, decide.Pod{State: decide.PodRunning, OfRun: true}},
+		"failed phase":     {"nor is the phase of a pod whose container runs", runnerPod(running, phase(corev1.PodFailed)), true, decide.Pod{State: decide.PodRunning, OfRun: true}},
+		"never bound":      {"what no node has ever had can't run", runnerPod(unbound, deleted), false, decide.Pod{State: decide.PodEnded, OfRun: true}},
+		"replaced":         {"another pod of that name is not the one that has claimed the run", runnerPod(terminated, func(p *corev1.Pod) { p.UID = "2" }), true, decide.Pod{State: decide.PodEnded}},
+		"init failed":      {"a pod is over when its init container has failed", runnerPod(waiting("PodInitializing", ""), phase(corev1.PodFailed)), false, decide.Pod{State: decide.PodEnded, OfRun: true}},
+		"evicted, claimed": {"but not when a runner has claimed the run: then only its container counts", runnerPod(phase(corev1.PodFailed)), true, decide.Pod{State: decide.PodRunning, OfRun: true}},
+		"refused by node":  {"a pod that the kubelet refuses has no containers", runnerPod(phase(corev1.PodFailed)), false, decide.Pod{State: decide.PodEnded, OfRun: true}},
 		"a person's word": {"somebody has looked", runnerPod(running, func(p *corev1.Pod) {
 			p.Annotations = map[string]string{infrav1.ProcessEndedAnnotation: "node burnt down"}
 		}), true, decide.Pod{State: decide.PodEnded, OfRun: true}},

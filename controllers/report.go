@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
@@ -38,7 +37,7 @@ func (r *TerraformReconciler) report(ctx context.Context, before, tf *infrav1.Te
 			return ctrl.Result{RequeueAfter: afterConflict}, nil
 		}
 		if err != nil {
-			return ctrl.Result{}, fmt.Errorf("patch status: %w", client.IgnoreNotFound(err))
+			return ctrl.Result{}, wrap(client.IgnoreNotFound(err), "patch status")
 		}
 	}
 	r.announce(before, tf, o)
@@ -74,8 +73,12 @@ func applyDecision(tf *infrav1.Terraform, o *observation, d decide.Decision) {
 	case decide.Reserve:
 		st.RunSequence++
 		st.ActiveRun = &infrav1.ActiveRun{Name: RunName(tf, st.RunSequence), Sequence: st.RunSequence}
+		if d.Order.Operation == decide.OpApply {
+			st.AppliesStarted++
+		}
 	case decide.Drop:
 		st.ActiveRun = nil
+	default:
 	}
 	setReady(tf, d.Ready, o.now)
 	setPosture(tf, d, o.now)
@@ -83,7 +86,7 @@ func applyDecision(tf *infrav1.Terraform, o *observation, d decide.Decision) {
 	if answered && o.facts.Requested && st.ActiveRun == nil {
 		st.LastHandledReconcileAt = tf.Annotations[meta.ReconcileRequestAnnotation]
 	}
-	if d.Posture != decide.Unchanged {
+	if d.Posture != decide.Unchanged && d.Posture != decide.Paused {
 		observeGeneration(tf)
 	}
 }
@@ -106,7 +109,7 @@ func setPosture(tf *infrav1.Terraform, d decide.Decision, now time.Time) {
 	switch d.Posture {
 	case decide.Unchanged:
 		return
-	case decide.Resting:
+	case decide.Resting, decide.Paused:
 		apimeta.RemoveStatusCondition(conditions, meta.ReconcilingCondition)
 		apimeta.RemoveStatusCondition(conditions, meta.StalledCondition)
 	case decide.Working:

@@ -17,7 +17,7 @@ const (
 	runSuffixDigits  = 8
 )
 
-// Target identifies what a plan is made for: the source's revision, the fields of the spec that shape a plan, and
+// Target identifies what a plan is made for: the source's revision and digest, the fields of the spec that shape a plan, and
 // whether everything is to be destroyed. Approving, suspending or timing an object does not move it, so that a plan
 // stays good while it is being approved.
 func Target(spec *infrav1.TerraformSpec, revision string, destroy bool) (string, error) {
@@ -43,6 +43,21 @@ func planShaping(spec *infrav1.TerraformSpec) *infrav1.TerraformSpec {
 	s.TfState, s.Timeouts, s.Parallelism = nil, nil, 0
 	s.Approval, s.StateBackups, s.WriteOutputsToConfigMap = nil, nil, nil
 	return s
+}
+
+// backendOf identifies where an object's state is kept, so that what is known of one state is not held against another.
+func backendOf(spec *infrav1.TerraformSpec) string {
+	data, err := json.Marshal(struct {
+		Backend   *infrav1.BackendConfigSpec
+		From      []infrav1.BackendConfigsReference
+		Cloud     *infrav1.CloudSpec
+		Workspace string
+	}{spec.BackendConfig, spec.BackendConfigsFrom, spec.Cloud, spec.GetWorkspace()})
+	if err != nil {
+		return "" // plain strings and maps are always encoded
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])[:targetDigits]
 }
 
 // RunName is the name of the run with that sequence: the first 40 characters of the object's name and 8 hex digits of

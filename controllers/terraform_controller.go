@@ -12,9 +12,11 @@ import (
 	"github.com/fluxcd/pkg/runtime/controller"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/record"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/decide"
@@ -53,7 +55,10 @@ func (r *TerraformReconciler) Reconcile(ctx context.Context, req ctrl.Request) (
 	start := r.Clock()
 	before := &infrav1.Terraform{}
 	if err := r.Client.Get(ctx, req.NamespacedName, before); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+		if apierrors.IsNotFound(err) {
+			return ctrl.Result{}, r.releaseOrphan(ctx, req)
+		}
+		return ctrl.Result{}, fmt.Errorf("get object: %w", err)
 	}
 	tf := before.DeepCopy()
 	seen, err := r.observe(ctx, tf)
@@ -72,6 +77,24 @@ func (r *TerraformReconciler) Reconcile(ctx context.Context, req ctrl.Request) (
 	result, err := r.report(ctx, before, tf, seen, decision)
 	r.Metrics.RecordDuration(ctx, tf, start)
 	return result, err
+}
+
+// releaseOrphan lets the runner pod of an object go that is gone, because somebody has taken the finalizer off it, once the
+// pod's process has ended.
+func (r *TerraformReconciler) releaseOrphan(ctx context.Context, req ctrl.Request) error {
+	pod := &corev1.Pod{}
+	name := PodName(&infrav1.Terraform{ObjectMeta: metav1.ObjectMeta{Name: req.Name}})
+	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: req.Namespace, Name: name}, pod); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if !processEnded(pod) && !phaseOver(pod) {
+		return nil
+	}
+	changed := pod.DeepCopy()
+	if !controllerutil.RemoveFinalizer(changed, infrav1.RunnerFinalizer) {
+		return nil
+	}
+	return client.IgnoreNotFound(r.Client.Patch(ctx, changed, client.MergeFrom(pod), client.FieldOwner(infrav1.FieldManager)))
 }
 
 // runnerOf says whether a pod is a runner of ours or of the incumbent.

@@ -48,10 +48,7 @@ var ignoredFields = []field{
 		return s.AlwaysCleanupRunnerPod != nil && !*s.AlwaysCleanupRunnerPod
 	}},
 	{"spec.refreshBeforeApply", func(s *infrav1.TerraformSpec) bool { return s.RefreshBeforeApply }},
-	{"spec.enableInventory", func(s *infrav1.TerraformSpec) bool { return s.EnableInventory }},
 	{"spec.storeReadablePlan", func(s *infrav1.TerraformSpec) bool { return s.StoreReadablePlan != "" && s.StoreReadablePlan != "none" }},
-	{"spec.plan.lock", func(s *infrav1.TerraformSpec) bool { return s.Plan != nil && s.Plan.Lock != nil && !*s.Plan.Lock }},
-	{"spec.parallelism", func(s *infrav1.TerraformSpec) bool { return s.Parallelism > 0 }},
 	{"spec.writeOutputsToConfigMap", func(s *infrav1.TerraformSpec) bool { return s.WriteOutputsToConfigMap != nil }},
 	{"spec.stateBackups", func(s *infrav1.TerraformSpec) bool { return s.StateBackups != nil }},
 	{"spec.branchPlanner", func(s *infrav1.TerraformSpec) bool { return s.BranchPlanner != nil }},

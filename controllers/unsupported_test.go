@@ -47,10 +47,7 @@ func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 		"spec.remediation":            func(s *infrav1.TerraformSpec) { s.Remediation = &infrav1.Remediation{} },
 		"spec.alwaysCleanupRunnerPod": func(s *infrav1.TerraformSpec) { s.AlwaysCleanupRunnerPod = ptr.To(false) },
 		"spec.refreshBeforeApply":     func(s *infrav1.TerraformSpec) { s.RefreshBeforeApply = true },
-		"spec.enableInventory":        func(s *infrav1.TerraformSpec) { s.EnableInventory = true },
 		"spec.storeReadablePlan":      func(s *infrav1.TerraformSpec) { s.StoreReadablePlan = "human" },
-		"spec.plan.lock":              func(s *infrav1.TerraformSpec) { s.Plan = &infrav1.PlanSpec{Lock: ptr.To(false)} },
-		"spec.parallelism":            func(s *infrav1.TerraformSpec) { s.Parallelism = 3 },
 		"spec.branchPlanner":          func(s *infrav1.TerraformSpec) { s.BranchPlanner = &infrav1.BranchPlanner{} },
 		"spec.enterprise":             func(s *infrav1.TerraformSpec) { s.Enterprise = &apiextensionsv1.JSON{Raw: []byte("{}")} },
 	}

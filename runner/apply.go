@@ -86,6 +86,8 @@ func (j *job) apply(ctx context.Context) error {
 	if err != nil {
 		return j.rescueState(ctx, j.engineFailure(v1alpha2.ReasonTFExecApplyFailed, err))
 	}
+	now := metav1.NewTime(j.cfg.Now())
+	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.ApplyFinishedAt = &now })
 	return nil
 }
 

@@ -8,6 +8,9 @@ import (
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 )
 
+// maxInventory bounds the inventory: it stands in the status of run and object, which etcd keeps whole.
+const maxInventory = 2000
+
 // inventory lists the resources in the state, in the incumbent's form, when the spec asks for it.
 func (j *job) inventory(ctx context.Context) error {
 	if !j.spec.EnableInventory {
@@ -22,6 +25,10 @@ func (j *job) inventory(ctx context.Context) error {
 		if state.Values != nil {
 			list.Entries = append(list.Entries, entries(state.Values.RootModule)...)
 		}
+	}
+	if len(list.Entries) > maxInventory {
+		j.log.Info("the inventory is cut", "resources", len(list.Entries), "kept", maxInventory)
+		list.Entries = list.Entries[:maxInventory]
 	}
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inventory = list })
 	return nil

@@ -88,6 +88,9 @@ func (r *reporter) commit(ctx context.Context) error {
 		if now.UID != r.written.UID || !isOurs(now, r.cfg) {
 			return fmt.Errorf("%w: it was taken from this pod", ErrRefused)
 		}
+		if now.Finished() && !now.Status.FinishedAt.Equal(r.next.FinishedAt) {
+			return fmt.Errorf("%w: it was declared to be over, because of this pod's process", ErrRefused)
+		}
 		r.written = now
 		return r.write(ctx, client.MergeFromWithOptions(now.DeepCopy(), client.MergeFromWithOptimisticLock{}))
 	})

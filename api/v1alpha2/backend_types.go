@@ -97,6 +97,7 @@ type TfStateSpec struct {
 
 	// LockTimeout is the time to wait for a lock.
 	// +kubebuilder:default:="0s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) == duration(self)",message="must be a duration like 30s, 10m or 1h30m"
 	// +optional
 	LockTimeout *metav1.Duration `json:"lockTimeout,omitempty"`
 }

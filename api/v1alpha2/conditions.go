@@ -57,6 +57,8 @@ const (
 	ReasonRunnerForbidden = "RunnerForbidden"
 	// ReasonStateGuard (run): the state is not the one that the last run left.
 	ReasonStateGuard = "StateGuard"
+	// ReasonNamespaceTerminating (Stalled, Ready): the namespace is going, and something would have to be destroyed first.
+	ReasonNamespaceTerminating = "NamespaceTerminating"
 	// ReasonStateNotPersistent (Stalled): the state would be lost with the pod.
 	ReasonStateNotPersistent = "StateNotPersistent"
 	// ReasonCancelled (run): the run was asked to stop.

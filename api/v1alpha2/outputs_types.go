@@ -67,6 +67,7 @@ type HealthCheck struct {
 
 	// Timeout of the check.
 	// +kubebuilder:default:="20s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) == duration(self)",message="must be a duration like 30s, 10m or 1h30m"
 	// +optional
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 }

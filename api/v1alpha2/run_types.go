@@ -21,7 +21,7 @@ const (
 
 // TerraformRunSpec is a work order. The controller writes it once; only cancel may be added afterwards. Each field
 // compares itself with its old value; what is left for the whole is that none comes or goes.
-// +kubebuilder:validation:XValidation:rule="has(self.requestedAt) == has(oldSelf.requestedAt) && has(self.appliesCompleted) == has(oldSelf.appliesCompleted) && has(self.plan) == has(oldSelf.plan) && has(self.approval) == has(oldSelf.approval) && has(self.state) == has(oldSelf.state) && has(self.unlock) == has(oldSelf.unlock)",message="a run is immutable, only cancel may be set"
+// +kubebuilder:validation:XValidation:rule="has(self.requestedAt) == has(oldSelf.requestedAt) && has(self.appliesCompleted) == has(oldSelf.appliesCompleted) && has(self.plan) == has(oldSelf.plan) && has(self.approval) == has(oldSelf.approval) && has(self.state) == has(oldSelf.state) && has(self.backend) == has(oldSelf.backend) && has(self.unlock) == has(oldSelf.unlock)",message="a run is immutable, only cancel may be set"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || has(self.cancel)",message="a cancelled run stays cancelled"
 // +kubebuilder:validation:XValidation:rule="self.operation != 'Apply' || has(self.plan)",message="an apply names the stored plan that it applies"
 type TerraformRunSpec struct {
@@ -79,6 +79,11 @@ type TerraformRunSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
 	// +optional
 	Approval *Approval `json:"approval,omitempty"`
+
+	// Backend identifies where the state is kept: backend configuration and workspace.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
+	// +optional
+	Backend string `json:"backend,omitempty"`
 
 	// State that the runner has to find, or a later one of the same lineage.
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
@@ -197,6 +202,10 @@ type TerraformRunStatus struct {
 	// changed.
 	// +optional
 	ApplyStartedAt *metav1.Time `json:"applyStartedAt,omitempty"`
+
+	// ApplyFinishedAt is when the engine had applied the whole plan. What fails after that is no failed apply.
+	// +optional
+	ApplyFinishedAt *metav1.Time `json:"applyFinishedAt,omitempty"`
 
 	// FinishedAt is when the run ended.
 	// +optional

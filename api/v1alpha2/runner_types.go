@@ -97,18 +97,22 @@ type RunnerPodSpec struct {
 // Timeouts limit the steps of a run.
 type Timeouts struct {
 	// Init limits init. Default: 15m.
+	// +kubebuilder:validation:XValidation:rule="duration(self) == duration(self)",message="must be a duration like 30s, 10m or 1h30m"
 	// +optional
 	Init *metav1.Duration `json:"init,omitempty"`
 
 	// Plan limits a plan. Default: 1h.
+	// +kubebuilder:validation:XValidation:rule="duration(self) == duration(self)",message="must be a duration like 30s, 10m or 1h30m"
 	// +optional
 	Plan *metav1.Duration `json:"plan,omitempty"`
 
 	// Apply limits an apply. Default: 6h.
+	// +kubebuilder:validation:XValidation:rule="duration(self) == duration(self)",message="must be a duration like 30s, 10m or 1h30m"
 	// +optional
 	Apply *metav1.Duration `json:"apply,omitempty"`
 
 	// Outputs limits reading and writing of outputs. Default: 5m.
+	// +kubebuilder:validation:XValidation:rule="duration(self) == duration(self)",message="must be a duration like 30s, 10m or 1h30m"
 	// +optional
 	Outputs *metav1.Duration `json:"outputs,omitempty"`
 }

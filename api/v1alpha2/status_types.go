@@ -77,7 +77,7 @@ type TerraformStatus struct {
 	// +optional
 	RunSequence int64 `json:"runSequence,omitempty"`
 
-	// AppliesStarted counts the applies that have reached the engine: from the first on there may be resources.
+	// AppliesStarted counts the applies that were ordered: from the first on there may be resources.
 	// +optional
 	AppliesStarted int64 `json:"appliesStarted,omitempty"`
 
@@ -137,6 +137,10 @@ type PlanStatus struct {
 	// Run is the name of the TerraformRun that made the last plan; its status has the plan as a person reads it.
 	// +optional
 	Run string `json:"run,omitempty"`
+
+	// Destroyed says that everything has been destroyed, and nothing applied since.
+	// +optional
+	Destroyed bool `json:"destroyed,omitempty"`
 
 	// Safe says that the pending plan neither deletes, replaces nor forgets anything.
 	// +optional
@@ -229,6 +233,10 @@ type StateStatus struct {
 	// Size of the state in bytes, uncompressed.
 	// +optional
 	Size int64 `json:"size,omitempty"`
+
+	// Backend identifies where the state is kept: backend configuration and workspace.
+	// +optional
+	Backend string `json:"backend,omitempty"`
 
 	// Resources is the number of managed resource instances.
 	// +optional

@@ -61,10 +61,12 @@ type TerraformSpec struct {
 	FileMappings []FileMapping `json:"fileMappings,omitempty"`
 
 	// Interval is the time between two looks at the infrastructure: each makes a plan, which is drift detection.
+	// +kubebuilder:validation:XValidation:rule="duration(self) == duration(self)",message="must be a duration like 30s, 10m or 1h30m"
 	// +required
 	Interval metav1.Duration `json:"interval"`
 
 	// RetryInterval is the time between a failure and the next try. Default: 15s.
+	// +kubebuilder:validation:XValidation:rule="duration(self) == duration(self)",message="must be a duration like 30s, 10m or 1h30m"
 	// +optional
 	RetryInterval *metav1.Duration `json:"retryInterval,omitempty"`
 
@@ -75,6 +77,7 @@ type TerraformSpec struct {
 	RetryStrategy RetryStrategy `json:"retryStrategy,omitempty"`
 
 	// MaxRetryInterval limits ExponentialBackoff. Default: 24h.
+	// +kubebuilder:validation:XValidation:rule="duration(self) == duration(self)",message="must be a duration like 30s, 10m or 1h30m"
 	// +optional
 	MaxRetryInterval *metav1.Duration `json:"maxRetryInterval,omitempty"`
 

@@ -899,6 +899,10 @@ func (in *TerraformRunStatus) DeepCopyInto(out *TerraformRunStatus) {
 		in, out := &in.ApplyStartedAt, &out.ApplyStartedAt
 		*out = (*in).DeepCopy()
 	}
+	if in.ApplyFinishedAt != nil {
+		in, out := &in.ApplyFinishedAt, &out.ApplyFinishedAt
+		*out = (*in).DeepCopy()
+	}
 	if in.FinishedAt != nil {
 		in, out := &in.FinishedAt, &out.FinishedAt
 		*out = (*in).DeepCopy()

@@ -48,6 +48,8 @@ const (
 	Unchanged Posture = iota
 	// Resting: neither; nothing will happen by itself before the interval.
 	Resting
+	// Paused: neither, and the generation is not taken for observed.
+	Paused
 	// Working: Reconciling with reason Progressing.
 	Working
 	// Retrying: Reconciling with reason ProgressingWithRetry, and Ready is False.

@@ -41,6 +41,8 @@ type Facts struct {
 	Target string
 	// Planned is the target of the last successful plan.
 	Planned string
+	// Destroyed: everything has been destroyed, and nothing applied since.
+	Destroyed bool
 	// Applied is the target that the infrastructure was last made or found equal to.
 	Applied string
 
@@ -119,6 +121,8 @@ type Run struct {
 	Target    string
 	// Cancelled: it has been asked to stop.
 	Cancelled bool
+	// Destroy: it is part of the destruction of everything.
+	Destroy bool
 	// Unloved: a person wants it to stop.
 	Unloved bool
 }

@@ -45,6 +45,9 @@ func claimed(op Operation, target string) func(*Facts) {
 
 func ordered(op Operation, target string) func(*Facts) {
 	return func(f *Facts) {
+		if op == OpApply && f.Plan.ID == "" {
+			f.Plan = Plan{ID: "plan-main-aaaa-1", Target: f.Target, Approved: true}
+		}
 		f.Run = Run{State: RunOrdered, Operation: op, Target: target}
 		f.Pod = Pod{State: PodPending, OfRun: true}
 	}
@@ -230,7 +233,7 @@ func TestNext(t *testing.T) {
 		},
 		"suspended": {
 			reason: "a suspended object rests, whatever is due",
-			facts:  settled(approved, func(f *Facts) { f.Suspended, f.Target = true, "there" }), posture: Resting,
+			facts:  settled(approved, func(f *Facts) { f.Suspended, f.Target = true, "there" }), posture: Paused,
 		},
 		"suspended while a runner works": {
 			reason: "what has begun ends by itself",
@@ -280,6 +283,26 @@ func TestNext(t *testing.T) {
 		"apply overtaken before a runner began": {
 			reason: "nothing has been touched yet",
 			facts:  settled(ordered(OpApply, "before")), action: AbandonRun,
+		},
+		"deleted together with its source while planning": {
+			reason: "what a deletion has overtaken is of no use, whatever the source says",
+			facts: settled(deleting, claimed(OpPlan, "here"), func(f *Facts) {
+				f.Target, f.Source = "", Source{State: SourceMissing}
+			}), action: CancelRun,
+		},
+		"deleted together with its source before a runner began": {
+			reason: "a deleted object begins nothing",
+			facts: settled(deleting, ordered(OpApply, "here"), func(f *Facts) {
+				f.Target, f.Source = "", Source{State: SourceMissing}
+			}), action: AbandonRun,
+		},
+		"deletion keeps the resources after all": {
+			reason: "a destroy that has not begun is taken back with the wish",
+			facts:  settled(deleting, ordered(OpApply, "destroyed"), func(f *Facts) { f.Run.Destroy = true }), action: AbandonRun,
+		},
+		"consent taken back before a runner began": {
+			reason: "an apply that waits for its pod is asked about again",
+			facts:  settled(pending, ordered(OpApply, "here")), action: AbandonRun,
 		},
 		"cancelled once": {
 			reason: "an engine is interrupted once: a second interrupt loses state",
@@ -344,7 +367,13 @@ func TestNext(t *testing.T) {
 		},
 		"destroyed": {
 			reason: "what is destroyed may go",
-			facts:  settled(deleting, func(f *Facts) { f.DestroyOnDeletion, f.Applied = true, "destroyed" }), action: RemoveFinalizer,
+			facts:  settled(deleting, func(f *Facts) { f.DestroyOnDeletion, f.Destroyed = true, true }), action: RemoveFinalizer,
+		},
+		"destroyed, source gone": {
+			reason: "and needs no source for it",
+			facts: settled(deleting, func(f *Facts) {
+				f.DestroyOnDeletion, f.Destroyed, f.Target, f.Source = true, true, "", Source{State: SourceMissing}
+			}), action: RemoveFinalizer,
 		},
 		"deleted while suspended": {
 			reason: "a suspended object destroys nothing, and leaks nothing",

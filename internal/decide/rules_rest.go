@@ -19,14 +19,9 @@ const (
 	ReasonWithdrawn     = "Withdrawn"
 )
 
-// nothingToDestroy: the object may go. An applied target of a deleting object is a destroy that is done (Target is
-// then the destroy target).
+// nothingToDestroy: the object may go.
 func nothingToDestroy(f *Facts) bool {
-	if !f.Deleting {
-		return false
-	}
-	destroyed := f.Target != "" && f.Applied == f.Target
-	return !f.DestroyOnDeletion || !f.MayHaveResources || destroyed
+	return f.Deleting && (!f.DestroyOnDeletion || !f.MayHaveResources || f.Destroyed)
 }
 
 func suspendedDeletion(f *Facts) bool { return f.Deleting && f.Suspended }
@@ -49,10 +44,18 @@ func failedNotDue(f *Facts) bool {
 	return f.Last.Failed && f.Last.Target == f.Target && !f.Requested && f.RetryIn > 0
 }
 
-// mayApply: the stored plan is of the present target, nobody has asked for another one or refused it, and it is approved:
-// by the deletion (but not under safe, which holds every destroy), by the mode, or by a person.
+// mayApply: the stored plan is of the present target, nobody has asked for another one, and it is approved: by the deletion
+// (but not under safe, which holds every destroy), by the mode, or by a person.
 func mayApply(f *Facts) bool {
-	if f.Plan.ID == "" || f.Plan.Target != f.Target || f.Requested || f.Last.Failed || f.Plan.Rejected {
+	if f.Plan.ID == "" || f.Plan.Target != f.Target || f.Requested || f.Last.Failed {
+		return false
+	}
+	return consented(f)
+}
+
+// consented: somebody, or the mode, or the deletion agrees to the stored plan.
+func consented(f *Facts) bool {
+	if f.Plan.Rejected {
 		return false
 	}
 	if f.Deleting && !f.AutoSafe {

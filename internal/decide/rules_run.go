@@ -25,10 +25,18 @@ func foreignPod(f *Facts) bool {
 	return runActive(f) && f.Pod.State != PodNone && !f.Pod.OfRun
 }
 
-// unwanted: a plan for a target that has moved, or that a deletion has overtaken, is of no use. An apply always ends by
-// itself: what it has begun is what was approved.
-func unwanted(f *Facts) bool {
-	return runActive(f) && !f.Run.Cancelled && f.Run.Operation == OpPlan && f.Target != "" && f.Run.Target != f.Target
+// unwantedPlan: a plan for a target that has moved, or that a deletion has overtaken, is of no use. An apply always ends
+// by itself: what it has begun is what was approved.
+func unwantedPlan(f *Facts) bool {
+	return runActive(f) && !f.Run.Cancelled && f.Run.Operation == OpPlan && overtaken(f)
+}
+
+// overtaken: the run works towards something that is not wanted any more, whether or not the source can tell what is.
+func overtaken(f *Facts) bool {
+	if f.Deleting && !(f.Run.Destroy && f.DestroyOnDeletion) {
+		return true
+	}
+	return f.Target != "" && f.Run.Target != f.Target
 }
 
 // cancelOrdered: a person may stop an apply as well; the runner says what was done.
@@ -41,11 +49,9 @@ func unwantedUnclaimed(f *Facts) bool {
 	if f.Run.State != RunOrdered || f.Pod.State == PodRunning {
 		return false
 	}
-	moved := f.Target != "" && f.Run.Target != f.Target
-	return moved || f.Suspended || f.Run.Cancelled || f.Run.Unloved
+	unapproved := f.Run.Operation == OpApply && !consented(f)
+	return overtaken(f) || unapproved || f.Suspended || f.Run.Cancelled || f.Run.Unloved
 }
-
-func unwantedPlan(f *Facts) bool { return unwanted(f) }
 
 func runWithoutPod(f *Facts) bool { return f.Run.State == RunOrdered && f.Pod.State == PodNone }
 

@@ -23,6 +23,9 @@ func Settle(tf *v1alpha2.Terraform, run *v1alpha2.TerraformRun, now time.Time, a
 	s := settlement{tf, run, metav1.NewTime(now), approvalTTL}
 	s.common()
 	switch {
+	case run.Status.Phase != v1alpha2.RunSucceeded && run.Status.ApplyFinishedAt != nil:
+		s.applied()
+		s.failed()
 	case run.Status.Phase != v1alpha2.RunSucceeded:
 		s.failed()
 	case run.Spec.Operation == v1alpha2.OperationPlan:
@@ -50,12 +53,15 @@ func (s settlement) set(conditionType string, status metav1.ConditionStatus, rea
 
 func (s settlement) common() {
 	st := &s.tf.Status
-	st.LastAttemptedRevision = s.run.Spec.Source.Revision
+	if s.run.Spec.Source.Revision != "" {
+		st.LastAttemptedRevision = s.run.Spec.Source.Revision
+	}
 	if s.run.Status.State != nil {
 		st.State = s.run.Status.State.DeepCopy()
+		st.State.Backend = s.run.Spec.Backend
 	}
-	if s.run.Status.ApplyStartedAt != nil {
-		st.AppliesStarted++
+	if s.run.Status.Inventory != nil {
+		st.Inventory = s.run.Status.Inventory.DeepCopy()
 	}
 	if s.run.Spec.RequestedAt != "" {
 		st.LastHandledReconcileAt = s.run.Spec.RequestedAt
@@ -72,7 +78,7 @@ func (s settlement) failed() {
 	if Counts(f.Reason) {
 		st.ReconciliationFailures++
 	}
-	if s.run.Spec.Operation == v1alpha2.OperationApply {
+	if s.run.Spec.Operation == v1alpha2.OperationApply && s.run.Status.ApplyFinishedAt == nil {
 		s.forgetPlan()
 		if s.run.Status.ApplyStartedAt != nil {
 			s.set(v1alpha2.ConditionApply, metav1.ConditionFalse, v1alpha2.ReasonAppliedFail, f.Message)
@@ -118,7 +124,7 @@ func (s settlement) planned() {
 	s.succeeded()
 	st.LastPlannedRevision = s.run.Spec.Source.Revision
 	st.LastPlannedGeneration = s.run.Spec.Generation
-	st.LastPlanAt = s.finishedAt()
+	st.LastPlanAt = s.now.DeepCopy() // not the runner's clock: the next plan is due by ours
 	s.forgetPlan()
 	st.Plan.Target = s.run.Spec.Target
 	st.Plan.Run = s.run.Name
@@ -142,6 +148,10 @@ func (s settlement) nothingToApply() {
 	st := &s.tf.Status
 	st.Plan.Summary = ""
 	st.Plan.AppliedTarget = s.run.Spec.Target
+	st.Plan.Destroyed = st.Plan.IsDestroyPlan
+	// An apply that was not accounted for may have done it all: its plan must not come back under the same id.
+	st.AppliesCompleted = max(st.AppliesCompleted, st.AppliesStarted)
+	s.useUp()
 	message := "Plan no changes"
 	if st.Plan.IsDestroyPlan {
 		message = "No objects need to be destroyed"
@@ -157,7 +167,8 @@ func (s settlement) applied() {
 	}
 	s.forgetPlan()
 	s.useUp()
-	st.AppliesCompleted++
+	st.AppliesCompleted = max(st.AppliesCompleted+1, st.AppliesStarted)
+	st.Plan.Destroyed = s.run.Spec.Terraform.Destroy
 	st.LastAppliedRevision = s.run.Spec.Source.Revision
 	st.Plan.AppliedTarget = s.run.Spec.Target
 	if s.run.Spec.Plan != nil {

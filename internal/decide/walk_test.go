@@ -142,7 +142,8 @@ func (w world) facts() Facts {
 		Auto: w.mode == 1 || w.mode == 3, PlanOnly: w.mode == 2 || w.mode == 3, AutoSafe: w.mode == 4, Disabled: w.mode == 5, MayHaveResources: w.resources == 1, Requested: w.requested == 1,
 		Target: "here", Planned: targets[w.planned], Applied: targets[w.applied],
 		PlanIn: time.Duration(1-int(w.due)) * time.Hour, RetryIn: time.Duration(1-int(w.retry)) * time.Minute,
-		Run: Run{State: r.run, Operation: r.op, Target: "here", Cancelled: r.cancelled, Unloved: r.unloved}, Pod: Pod{State: r.pod, OfRun: r.ofRun},
+		Destroyed: w.deletion == 2 && w.applied == 2,
+		Run:       Run{State: r.run, Operation: r.op, Target: "here", Destroy: w.deletion == 2 && !r.other, Cancelled: r.cancelled, Unloved: r.unloved}, Pod: Pod{State: r.pod, OfRun: r.ofRun},
 	}
 	if r.other {
 		f.Run.Target = "other"
@@ -330,6 +331,12 @@ var properties = []property{
 	{"a deleted object begins nothing but a destroy", func(f *Facts, d *Decision) bool {
 		return implies(begins(d) && f.Deleting, d.Order.Destroy)
 	}},
+	{"a deleted object starts no pod but for a destroy", func(f *Facts, d *Decision) bool {
+		return implies(d.Action == StartPod && f.Deleting, f.Run.Destroy && f.DestroyOnDeletion)
+	}},
+	{"no pod starts for an apply that nobody agrees to any more", func(f *Facts, d *Decision) bool {
+		return implies(d.Action == StartPod && f.Run.Operation == OpApply, consented(f))
+	}},
 	{"nothing begins while suspended", func(f *Facts, d *Decision) bool {
 		return implies(f.Suspended, !begins(d) && d.Action != StartPod)
 	}},
@@ -365,7 +372,7 @@ var properties = []property{
 		return implies(d.Action == DeletePod && active(f), !f.Pod.OfRun)
 	}},
 	{"the finalizer goes when run and pod are gone and no resource is leaked", func(f *Facts, d *Decision) bool {
-		kept := !f.DestroyOnDeletion || !f.MayHaveResources || f.Applied == f.Target && f.Target != ""
+		kept := !f.DestroyOnDeletion || !f.MayHaveResources || f.Destroyed
 		return implies(d.Action == RemoveFinalizer, f.Deleting && !active(f) && f.Pod.State == PodNone && kept)
 	}},
 	{"a reservation is withdrawn only when there is one", func(f *Facts, d *Decision) bool {
@@ -380,7 +387,7 @@ var properties = []property{
 			implies(d.Ready.Status == Unknown && d.Posture != Working, d.Ready.Reason == "TerraformPlannedWithChanges")
 	}},
 	{"an object that rests with a source and without a person's say looks again", func(f *Facts, d *Decision) bool {
-		waits := d.Action == Rest && d.Posture == Resting && !f.Suspended && !active(f)
+		waits := d.Action == Rest && d.Posture == Resting && !active(f)
 		return implies(waits, d.RequeueAfter > 0)
 	}},
 	{"a failure is not tried again before its time, unless somebody asks", func(f *Facts, d *Decision) bool {

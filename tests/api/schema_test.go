@@ -46,11 +46,15 @@ var additive = []string{
 	"status.appliesStarted",
 	"status.approval",
 	"status.plan.appliedTarget",
+	"status.plan.destroyed",
 	"status.plan.digest",
 	"status.plan.run",
+	"status.plan.safe",
 	"status.plan.summary",
 	"status.plan.target",
+	"status.refusedApproval",
 	"status.runSequence",
+	"status.seenToken",
 	"status.state",
 }
 
