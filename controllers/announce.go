@@ -84,16 +84,9 @@ func (e announcer) run(run *infrav1.TerraformRun) {
 	}
 	switch {
 	case run.Status.Phase != infrav1.RunSucceeded:
-		if run.Status.Phase == infrav1.RunCancelled && (run.Spec.Cancel == nil || run.Spec.Cancel.By == "") {
-			return // overtaken by something newer, which has events of its own
-		}
-		reason, message := failureOf(run, st.Plan.AppliedTarget)
-		e.warning(reason, message)
-		return
-	case run.Spec.Operation == infrav1.OperationApply && run.Spec.Terraform.Destroy:
-		e.normal(eventDestroyed, "Destroy applied successfully: "+run.Spec.Source.Revision)
+		e.failed(run)
 	case run.Spec.Operation == infrav1.OperationApply:
-		e.normal(infrav1.ReasonAppliedSucceed, "Applied successfully: "+run.Spec.Source.Revision)
+		e.applied(run)
 	case st.Plan.Pending != "" && decide.Approved(st):
 		e.normal(eventPlanned, fmt.Sprintf("Planned (%s): plan %s holds only changes that were approved with %s", st.Plan.Summary, st.Plan.Pending, st.Approval.PlanID))
 	case st.Plan.Pending != "" && st.Plan.IsDriftDetectionPlan:
@@ -101,7 +94,23 @@ func (e announcer) run(run *infrav1.TerraformRun) {
 	case st.Plan.Pending != "":
 		e.normal(eventPlanned, fmt.Sprintf("Planned (%s).\nPlan generated: %s", st.Plan.Summary, howToApprove(st.Plan.Pending)))
 	}
-	if n := len(run.Status.OutputsWritten); n > 0 && run.Spec.Operation == infrav1.OperationApply {
+}
+
+func (e announcer) failed(run *infrav1.TerraformRun) {
+	if run.Status.Phase == infrav1.RunCancelled && (run.Spec.Cancel == nil || run.Spec.Cancel.By == "") {
+		return // overtaken by something newer, which has events of its own
+	}
+	reason, message := failureOf(run, e.tf.Status.Plan.AppliedTarget)
+	e.warning(reason, message)
+}
+
+func (e announcer) applied(run *infrav1.TerraformRun) {
+	if run.Spec.Terraform.Destroy {
+		e.normal(eventDestroyed, "Destroy applied successfully: "+run.Spec.Source.Revision)
+	} else {
+		e.normal(infrav1.ReasonAppliedSucceed, "Applied successfully: "+run.Spec.Source.Revision)
+	}
+	if len(run.Status.OutputsWritten) > 0 {
 		e.normal(infrav1.ReasonOutputsWritten, fmt.Sprintf("Outputs written.\n%d output(s)", len(run.Status.Outputs)))
 	}
 }

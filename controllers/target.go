@@ -48,10 +48,10 @@ func planShaping(spec *infrav1.TerraformSpec) *infrav1.TerraformSpec {
 // backendOf identifies where an object's state is kept, so that what is known of one state is not held against another.
 func backendOf(spec *infrav1.TerraformSpec) string {
 	data, err := json.Marshal(struct {
-		Backend   *infrav1.BackendConfigSpec
-		From      []infrav1.BackendConfigsReference
-		Cloud     *infrav1.CloudSpec
-		Workspace string
+		Backend   *infrav1.BackendConfigSpec        `json:"backend"`
+		From      []infrav1.BackendConfigsReference `json:"from"`
+		Cloud     *infrav1.CloudSpec                `json:"cloud"`
+		Workspace string                            `json:"workspace"`
 	}{spec.BackendConfig, spec.BackendConfigsFrom, spec.Cloud, spec.GetWorkspace()})
 	if err != nil {
 		return "" // plain strings and maps are always encoded

@@ -125,6 +125,28 @@ func TestSettle_AnApplyUsesTheApprovalUp(t *testing.T) {
 	g.Expect(tf.Status.Approval.Changes).To(Equal([]string{"a"}), "a failed apply has not used it up: the rest is still approved")
 }
 
+func TestSettle_APlanWithoutChangesUsesTheApprovalUp(t *testing.T) {
+	g := NewWithT(t)
+	tf := activeTerraform()
+	tf.Status.AppliesStarted, tf.Status.AppliesCompleted = 3, 2
+	tf.Status.Approval = &v1alpha2.Approval{PlanID: "plan-old", Changes: []string{"a"}}
+	Settle(tf, finishedRun(v1alpha2.OperationPlan, v1alpha2.RunSucceeded), now, day)
+	g.Expect(tf.Status.Approval.Changes).To(BeEmpty(), "an apply whose runner died before its report has done it all")
+	g.Expect(tf.Status.AppliesCompleted).To(Equal(int64(3)), "so the same changes have another id the next time")
+}
+
+func TestSettle_AnApplyThatFailsAfterwardsIsApplied(t *testing.T) {
+	g := NewWithT(t)
+	tf := activeTerraform()
+	tf.Status.Approval = &v1alpha2.Approval{PlanID: "plan-old", Changes: []string{"a"}}
+	Settle(tf, finishedRun(v1alpha2.OperationApply, v1alpha2.RunFailed, failing(v1alpha2.ReasonOutputsWritingFailed), func(run *v1alpha2.TerraformRun) {
+		run.Status.ApplyFinishedAt = run.Status.FinishedAt
+	}), now, day)
+	g.Expect(tf.Status.LastAppliedRevision).To(Equal("main@sha1:aaaa"))
+	g.Expect(tf.Status.Approval.Changes).To(BeEmpty())
+	g.Expect(tf.Status.ReconciliationFailures).To(Equal(int64(1)), "what failed is told and tried again")
+}
+
 func TestTransfer(t *testing.T) {
 	cases := map[string]struct {
 		reason  string

@@ -3,6 +3,7 @@ package decide
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -109,8 +110,8 @@ func (w world) index() int {
 func worldAt(n int) world {
 	var w world
 	digits := w.digits()
-	for i := len(digits) - 1; i >= 0; i-- {
-		*digits[i] = uint8(n % base(i))
+	for i, digit := range slices.Backward(digits) {
+		*digit = uint8(n % base(i))
 		n /= base(i)
 	}
 	return w

@@ -1,5 +1,7 @@
 package plan
 
+import "slices"
+
 // Marks are what the engine writes as after_sensitive, before_sensitive and after_unknown: true for a whole value, or
 // an object or list of marks that follows the value's own shape. Nothing, false and empty collections mark nothing.
 
@@ -33,11 +35,7 @@ func marksAny(marks any) bool {
 			}
 		}
 	case []any:
-		for _, item := range m {
-			if marksAny(item) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(m, marksAny)
 	}
 	return false
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -177,8 +178,8 @@ func (c *Cluster) Stop() error {
 	c.stops = nil
 	c.mu.Unlock()
 	var errs []error
-	for i := len(stops) - 1; i >= 0; i-- {
-		errs = append(errs, stops[i]())
+	for _, stop := range slices.Backward(stops) {
+		errs = append(errs, stop())
 	}
 	return errors.Join(errs...)
 }

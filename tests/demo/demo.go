@@ -265,8 +265,7 @@ func (d *demo) exec(stdin io.Reader, args ...string) error {
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+d.system.Kubeconfig())
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, d.out, d.out
 	err := cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return fmt.Errorf("kubectl %s: exit code %d", strings.Join(args, " "), exit.ExitCode())
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -135,9 +136,7 @@ func TestBadInput(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			files := map[string]string{"main.tf": story.Greeting}
-			for path, content := range tc.files {
-				files[path] = content
-			}
+			maps.Copy(files, tc.files)
 			t.Parallel()
 			s := story.New(t, system, files)
 			s.Create(story.Auto, func(tf *infrav1.Terraform) {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os/exec"
@@ -63,9 +64,7 @@ func Start(ctx context.Context, opts Options) (*System, error) {
 		return nil, fmt.Errorf("finding the repository: %w", err)
 	}
 	images := map[string]string{RunnerImage: filepath.Join(opts.Root, "build", "runner-image")}
-	for name, dir := range opts.Images {
-		images[name] = dir
-	}
+	maps.Copy(images, opts.Images)
 	c, err := cluster.Start(ctx, cluster.Options{Dir: opts.Dir, Bin: filepath.Join(opts.Root, "bin"), Images: images, Log: opts.Log})
 	if err != nil {
 		return nil, err

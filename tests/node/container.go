@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -109,7 +110,7 @@ func (w *worker) spec(ctx context.Context, c *corev1.Container, img *image) (*sa
 	if len(command) == 0 {
 		command = img.Entrypoint
 	}
-	for _, arg := range append(command[:len(command):len(command)], c.Args...) {
+	for _, arg := range append(slices.Clip(command), c.Args...) {
 		s.Args = append(s.Args, expand(arg, env))
 	}
 	if len(s.Args) == 0 {

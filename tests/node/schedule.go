@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -65,7 +66,7 @@ func (n *Node) misfit(pod *corev1.Pod, node *corev1.Node) string {
 	}
 	taints := node.Spec.Taints
 	if node.Spec.Unschedulable {
-		taints = append(taints[:len(taints):len(taints)], corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule})
+		taints = append(slices.Clip(taints), corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule})
 	}
 	for _, taint := range taints {
 		if taint.Effect != corev1.TaintEffectPreferNoSchedule && !n.tolerated(pod, &taint) {
