@@ -32,8 +32,13 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	if err := makeHeldImage(ctx, dir); err != nil {
+		fmt.Fprintln(os.Stderr, "the image whose engine waits can't be made:", err)
+		return 1
+	}
 	system, err = local.Start(ctx, local.Options{
-		Root: filepath.Join("..", ".."), Dir: filepath.Join(dir, "cluster"), Log: logr.Discard(), ControllerArgs: []string{
+		Root: filepath.Join("..", ".."), Dir: filepath.Join(dir, "cluster"), Log: logr.Discard(), Proxied: true,
+		Images: map[string]string{heldImage: heldFolder}, ControllerArgs: []string{
 			"--enable-leader-election", "--leader-election-lease-duration=5s", "--leader-election-renew-deadline=4s", "--leader-election-retry-period=1s",
 		},
 	})

@@ -45,6 +45,8 @@ type Options struct {
 	Images map[string]string
 	// ControllerArgs are added to the controller's flags.
 	ControllerArgs []string
+	// Proxied lets the controller reach the API server through the cluster's Proxy.
+	Proxied bool
 }
 
 // System is a cluster with the product.
@@ -66,7 +68,7 @@ func Start(ctx context.Context, opts Options) (*System, error) {
 	for name, dir := range opts.Images {
 		images[name] = dir
 	}
-	c, err := cluster.Start(ctx, cluster.Options{Dir: opts.Dir, Bin: filepath.Join(opts.Root, "bin"), Images: images, Log: opts.Log})
+	c, err := cluster.Start(ctx, cluster.Options{Dir: opts.Dir, Bin: filepath.Join(opts.Root, "bin"), Images: images, Proxied: opts.Proxied, Log: opts.Log})
 	if err != nil {
 		return nil, err
 	}
