@@ -41,6 +41,8 @@ type observation struct {
 	settled *infrav1.TerraformRun
 	// approved: an approval has been recorded in this pass.
 	approved bool
+	// outOfService is the node of a silent runner that is tainted out-of-service.
+	outOfService string
 }
 
 // observe reads what a decision depends on. It writes nothing to the cluster; the result of a finished run and a new
@@ -60,6 +62,9 @@ func (r *TerraformReconciler) observe(ctx context.Context, tf *infrav1.Terraform
 	}
 	o.approved = decide.Approve(tf, o.now)
 	if err := r.observePod(ctx, tf, o); err != nil {
+		return nil, err
+	}
+	if err := r.observeNode(ctx, o); err != nil {
 		return nil, err
 	}
 	return o, o.conclude(tf)
@@ -140,7 +145,7 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 		return err
 	}
 	o.concludeRun(st)
-	f.Pod = podFacts(o.pod, o.run, o.now)
+	o.concludePod()
 	o.concludeLast(tf)
 	if st.Plan.Pending != "" {
 		f.Plan = decide.Plan{ID: st.Plan.Pending, Target: st.Plan.Target, Drift: st.Plan.IsDriftDetectionPlan, Summary: st.Plan.Summary,

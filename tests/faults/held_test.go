@@ -196,7 +196,6 @@ func (p *patient) recovers() {
 		p.Eventually(func() bool {
 			return apierrors.IsNotFound(system.Client.Get(p.Ctx, p.Key("net"), &infrav1.Terraform{}))
 		}).Should(BeTrue(), "the object goes")
-		p.LeavesNothing()
 		return
 	}
 	p.Becomes(metav1.ConditionTrue, "", ContainSubstring("main@sha1:"))
@@ -205,6 +204,9 @@ func (p *patient) recovers() {
 
 // sound holds what is true of every object after its recovery.
 func (p *patient) sound() {
+	if p.phase.destroy {
+		p.LeavesNothing()
+	}
 	lockIsFree(p.Story)
 	p.Expect(p.gate.shells()).To(BeEmpty(), "no child is left")
 }
