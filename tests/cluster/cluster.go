@@ -164,7 +164,7 @@ func (c *Cluster) connect(config *rest.Config) (err error) {
 func (c *Cluster) startNode(ctx context.Context) (err error) {
 	c.Node, err = node.Start(ctx, node.Options{
 		Config: c.Config, Name: NodeName, Dir: c.path("node"), Images: c.opts.Images,
-		APIServerHost: c.host, APIServerPort: c.port, Log: c.opts.Log.WithName("node"),
+		APIServerHost: c.host, APIServerPort: c.podsPort(), Log: c.opts.Log.WithName("node"),
 	})
 	if err == nil {
 		c.onStop(func() error { c.Node.Stop(); return nil })

@@ -23,6 +23,7 @@ type Proxy struct {
 	// URL of the proxy.
 	URL string
 
+	port         string
 	interference atomic.Pointer[Interference]
 }
 
@@ -33,6 +34,14 @@ func (p *Proxy) Interfere(i Interference) {
 		return
 	}
 	p.interference.Store(&i)
+}
+
+// podsPort is where pods find the API server.
+func (c *Cluster) podsPort() string {
+	if c.Proxy == nil {
+		return c.port
+	}
+	return c.Proxy.port
 }
 
 func (c *Cluster) startProxy(ctx context.Context) error {
@@ -51,7 +60,11 @@ func (c *Cluster) startProxy(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
-	p := &Proxy{URL: "https://" + listener.Addr().String()}
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return fmt.Errorf("reading the proxy's address: %w", err)
+	}
+	p := &Proxy{URL: "https://" + listener.Addr().String(), port: port}
 	logFile, err := openLog(c.path("logs", "proxy.log"))
 	if err != nil {
 		return err

@@ -20,31 +20,26 @@ func TestControllerStruck_InEveryPhase(t *testing.T) {
 		reason string
 		// strike ends the controller; afterwards another one works.
 		strike func(p *patient)
-		short  bool
 	}{
 		{"SIGKILL", "a crash: the runs end while nobody looks", func(p *patient) {
 			p.Expect(system.Controller.Kill()).To(Succeed())
 			restart(p.Story)
-		}, false},
+		}},
 		{"SIGTERM", "an upgrade: the old one goes in order, the new one comes", func(p *patient) {
 			p.Expect(system.Controller.Signal(syscall.SIGTERM)).To(Succeed())
 			p.Eventually(system.Controller.Done()).WithTimeout(30 * time.Second).Should(BeClosed())
 			restart(p.Story)
-		}, false},
+		}},
 		{"leader change", "the other replica takes over", func(p *patient) {
 			replicas++
 			second, err := system.StartController(p.Ctx, fmt.Sprintf("terraform-controller-replica-%d", replicas))
 			p.Expect(err).NotTo(HaveOccurred())
 			p.Expect(system.Controller.Kill()).To(Succeed())
 			system.Controller = second
-		}, true},
+		}},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
-			if testing.Short() && !tc.short {
-				t.Logf("left to the long form: %s", tc.reason)
-				return
-			}
 			patients := admit(t, phases)
 			struck := time.Now()
 			tc.strike(patients[0])

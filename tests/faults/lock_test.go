@@ -44,7 +44,9 @@ func lockFromDesk(s *story.Story) *coordinationv1.Lease {
 	return lease
 }
 
-func impatient(tf *infrav1.Terraform) { tf.Spec.RetryInterval = &metav1.Duration{Duration: 3 * time.Second} }
+func impatient(tf *infrav1.Terraform) {
+	tf.Spec.RetryInterval = &metav1.Duration{Duration: 3 * time.Second}
+}
 
 // TestLock_OfALivePerson: somebody works on the state from a desk. That is respected, and said.
 func TestLock_OfALivePerson(t *testing.T) {

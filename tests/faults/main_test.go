@@ -4,6 +4,7 @@ package faults
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -19,8 +20,20 @@ import (
 
 var system *local.System
 
+// longForm names the tests that -short leaves out.
+const longForm = `TestControllerStruck_InEveryPhase/SIG|TestAPIServerAway_InEveryPhase/restarts|TestAPIServerStorms/(slow|409)|` +
+	`TestDeletion_InManyStates/.*(kept|failed|refused|implemented|suspended|missing)|TestPlan_IsNotWhatWasApproved/(chunk|plan_swapped|plan_missing)|` +
+	`TestNodeGone_ComesBack|TestArtifact`
+
 func TestMain(m *testing.M) {
 	node.MaybeChild()
+	flag.Parse()
+	if testing.Short() {
+		if err := flag.Set("test.skip", longForm); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
 	os.Exit(run(m))
 }
 
