@@ -157,6 +157,8 @@ func TestRBAC_ControllerHasWhatItNeedsAndNoMore(t *testing.T) {
 		{"impersonate", "", "serviceaccounts", "tenant", "tf-runner", false, "nobody"},
 		{"create", "", "serviceaccounts/token", "tenant", "tf-runner", false, "nobody"},
 		{"get", "", "serviceaccounts", "tenant", "tf-runner", true, "to say that it is missing"},
+		{"get", "", "nodes", "", "local", true, "the taint out-of-service"},
+		{"patch", "", "nodes", "", "local", false, "nodes are the administrator's"},
 		{"watch", "source.toolkit.fluxcd.io", "gitrepositories", "", "", true, "sources"},
 		{"patch", "source.toolkit.fluxcd.io", "gitrepositories", "tenant", "x", false, "sources are the users'"},
 	} {

@@ -52,7 +52,7 @@ func (r *TerraformReconciler) act(ctx context.Context, tf *infrav1.Terraform, o 
 	case decide.AbandonRun:
 		return d, r.end(ctx, o.run, infrav1.RunCancelled, infrav1.ReasonCancelled, "no longer wanted before a runner had begun")
 	case decide.MarkLost:
-		return d, r.end(ctx, o.run, infrav1.RunFailed, infrav1.ReasonRunnerLost, "the runner ended without a report: "+howEnded(o.pod))
+		return d, r.end(ctx, o.run, infrav1.RunFailed, infrav1.ReasonRunnerLost, "the runner ended without a report: "+o.howEnded())
 	case decide.DeletePod:
 		return d, r.deletePod(ctx, tf, o)
 	}
@@ -302,8 +302,12 @@ func (r *TerraformReconciler) deletePod(ctx context.Context, tf *infrav1.Terrafo
 			return client.IgnoreNotFound(err)
 		}
 	}
-	if pod.DeletionTimestamp != nil {
+	if pod.DeletionTimestamp != nil && !overdue(pod, o.now) {
 		return nil
+	}
+	if pod.DeletionTimestamp != nil {
+		// Its run is over, and no kubelet is there to take it away.
+		return client.IgnoreNotFound(r.Client.Delete(ctx, pod, client.Preconditions{UID: &pod.UID}, client.GracePeriodSeconds(0)))
 	}
 	return client.IgnoreNotFound(r.Client.Delete(ctx, pod, client.Preconditions{UID: &pod.UID}))
 }

@@ -41,6 +41,8 @@ type observation struct {
 	settled *infrav1.TerraformRun
 	// approved: an approval has been recorded in this pass; refused: one that does not hold has.
 	approved, refused bool
+	// outOfService is the node of a silent runner that is tainted out-of-service.
+	outOfService string
 }
 
 // observe reads what a decision depends on. It writes nothing to the cluster; the result of a finished run and a new
@@ -61,6 +63,9 @@ func (r *TerraformReconciler) observe(ctx context.Context, tf *infrav1.Terraform
 		return nil, err
 	}
 	if err := r.observePod(ctx, tf, o); err != nil {
+		return nil, err
+	}
+	if err := r.observeNode(ctx, o); err != nil {
 		return nil, err
 	}
 	return o, o.conclude(tf)
@@ -141,7 +146,7 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 		return err
 	}
 	o.concludeRun(tf)
-	f.Pod = podFacts(o.pod, o.run, o.now)
+	o.concludePod()
 	o.concludeLast(tf)
 	f.Plan = planFacts(tf)
 	f.PlanIn = planIn(tf, o.now)

@@ -144,7 +144,8 @@ func (j *job) reportApplyStart(ctx context.Context) error {
 	return nil
 }
 
-// rescueState tries to write a state to the backend that the engine could not write, once.
+// rescueState tries to write a state to the backend that the engine could not write, for as long as apiPatience lasts: with
+// the pod the only copy is lost.
 func (j *job) rescueState(ctx context.Context, failed *failure) *failure {
 	path := filepath.Join(j.module, erroredState)
 	content, err := readOptional(path)
@@ -154,16 +155,18 @@ func (j *job) rescueState(ctx context.Context, failed *failure) *failure {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiPatience)
 	defer cancel()
 	if err == nil {
-		err = j.pushNewer(ctx, content)
+		err = retry(ctx, apiPatience, func(ctx context.Context) error { return j.pushNewer(ctx, content) })
 	}
 	if err != nil {
 		j.log.Info("the state could not be pushed either", "error", j.secrets.text(err.Error()))
 		failed.message += fmt.Sprintf("; the state could not be saved: it is in %s in pod %s", path, j.cfg.PodName)
 		return failed
 	}
-	failed.message += "; the state was saved at the second try"
+	failed.message += "; the state was saved at another try"
 	return failed
 }
+
+var errNotNewer = errors.New("it is not a later version of the state")
 
 // pushNewer writes a state over an older one of the same lineage.
 func (j *job) pushNewer(ctx context.Context, content []byte) error {
@@ -176,8 +179,8 @@ func (j *job) pushNewer(ctx context.Context, content []byte) error {
 		return err
 	}
 	if found != nil && (kept.Lineage != found.Lineage || kept.Serial <= found.Serial) {
-		return fmt.Errorf("%s has lineage %s, serial %d; the backend has lineage %s, serial %d",
-			erroredState, kept.Lineage, kept.Serial, found.Lineage, found.Serial)
+		return fmt.Errorf("%w: %s has lineage %s, serial %d; the backend has lineage %s, serial %d",
+			errNotNewer, erroredState, kept.Lineage, kept.Serial, found.Lineage, found.Serial)
 	}
 	return j.engine.PushState(ctx, erroredState)
 }

@@ -123,7 +123,7 @@ func TestExecute_PushesAStateThatCouldNotBeSaved(t *testing.T) {
 		message           string
 		newer             bool
 	}{
-		{"newer", "a later serial of the same lineage is what was applied", "7", "; the state was saved at the second try", true},
+		{"newer", "a later serial of the same lineage is what was applied", "7", "; the state was saved at another try", true},
 		{"older", "an older one is not forced", "0", "; the state could not be saved: it is in ", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -26,8 +26,8 @@ func lockOf(err error) (*v1alpha2.LockInfo, bool) {
 
 // lockFailure names the holder. Without the engine's word of it, what the guard has seen counts.
 func (j *job) lockFailure(info *v1alpha2.LockInfo, err error) *failure {
-	if info == nil {
-		info = j.report.status().Lock
+	if seen := j.report.status().Lock; seen != nil && (info == nil || info.ID == "") {
+		info = seen
 	}
 	f := fail(v1alpha2.ReasonLockHeld, err)
 	if info == nil {

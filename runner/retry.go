@@ -38,7 +38,7 @@ func retry(ctx context.Context, patience time.Duration, f func(context.Context) 
 
 // worthRetrying says that the same request may do better later.
 func worthRetrying(err error) bool {
-	if errors.Is(err, ErrRefused) {
+	if errors.Is(err, ErrRefused) || errors.Is(err, errNotNewer) {
 		return false
 	}
 	switch apierrors.ReasonForError(err) {

@@ -22,7 +22,7 @@ const (
 	// ApprovedByAnnotation names the approver.
 	ApprovedByAnnotation = "infra.contrib.fluxcd.io/approved-by"
 
-	// ProcessEndedAnnotation on a runner pod is a person's word that its process has ended.
+	// ProcessEndedAnnotation on a runner pod, or on the TerraformRun of one that is gone, is a person's word that its process has ended.
 	ProcessEndedAnnotation = "infra.contrib.fluxcd.io/process-ended"
 
 	// TerraformLabel on a runner pod holds its namespace, on TLS Secrets of the incumbent "true".

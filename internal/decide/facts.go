@@ -146,6 +146,10 @@ type Pod struct {
 	State PodState
 	// OfRun: it was made for the active run.
 	OfRun bool
+	// Leaving: it is being deleted. Overdue: it was to be gone by now, so that its node may be dead.
+	Leaving, Overdue bool
+	// Where names pod, node and run of a runner that is not to be heard of.
+	Where string
 	// Stuck says why a pending pod does not start; "" when nothing is known to be wrong.
 	Stuck string
 }

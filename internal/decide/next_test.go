@@ -332,8 +332,23 @@ func TestNext(t *testing.T) {
 		},
 		"runner gone": {
 			reason: "a missing pod is no proof that its process has ended",
-			facts:  settled(claimed(OpApply, "here"), func(f *Facts) { f.Pod = Pod{} }), posture: Retrying,
+			facts:  settled(claimed(OpApply, "here"), func(f *Facts) { f.Pod = Pod{} }), posture: Retrying, requeue: lookAgain,
 			ready: Ready{False, v1alpha2.ReasonRunnerUnreachable, unreachable(&Facts{}).Ready.Message},
+		},
+		"runner overdue": {
+			reason: "nor is a pod that nobody takes away",
+			facts:  settled(claimed(OpApply, "here"), func(f *Facts) { f.Pod.Leaving, f.Pod.Overdue = true, true }), posture: Retrying, requeue: lookAgain,
+			ready: Ready{False, v1alpha2.ReasonRunnerUnreachable, unreachable(&Facts{}).Ready.Message},
+		},
+		"runner going": {
+			reason: "a pod that is going may never be heard of again",
+			facts:  settled(claimed(OpApply, "here"), func(f *Facts) { f.Pod.Leaving = true }), posture: Working, requeue: lookAgain,
+		},
+		"runner overdue and dead": {
+			reason: "proof is proof, however late",
+			facts: settled(claimed(OpApply, "here"), func(f *Facts) {
+				f.Pod = Pod{State: PodEnded, OfRun: true, Leaving: true, Overdue: true}
+			}), action: MarkLost,
 		},
 		"pod left": {
 			reason: "a pod goes when its run is accounted for, before anything else begins",

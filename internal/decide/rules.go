@@ -25,7 +25,7 @@ var rules = []rule{
 	{"the run is at work", runActive, watchRun},
 
 	// No run is active.
-	{"the pod has done its work", podLeft, does(DeletePod)},
+	{"the pod has done its work", podLeft, deletePod},
 
 	// Deletion.
 	{"nothing is to be destroyed", nothingToDestroy, does(RemoveFinalizer)},

@@ -15,10 +15,10 @@ func runActive(f *Facts) bool { return f.Run.State == RunOrdered || f.Run.State 
 // runnerEnded: the process of the active run's pod has provably ended, and the run does not say how.
 func runnerEnded(f *Facts) bool { return runActive(f) && f.Pod.OfRun && f.Pod.State == PodEnded }
 
-// runnerVanished: a runner has claimed the run, and its pod is not to be found. A pod that is missing from the API is
-// no proof that its process has ended.
+// runnerVanished: a runner has claimed the run, and its pod is not to be found, or was to be gone long ago. A pod that is
+// missing from the API is no proof that its process has ended.
 func runnerVanished(f *Facts) bool {
-	return f.Run.State == RunClaimed && (f.Pod.State == PodNone || !f.Pod.OfRun)
+	return f.Run.State == RunClaimed && (f.Pod.State == PodNone || !f.Pod.OfRun || f.Pod.Overdue)
 }
 
 func foreignPod(f *Facts) bool {
@@ -70,6 +70,9 @@ const slowPod = 30 * time.Second
 
 func watchRun(f *Facts) Decision {
 	d := Decision{Action: Rest, Posture: Working, Progress: progress(f.Run.Operation)}
+	if f.Pod.Leaving {
+		d.RequeueAfter = lookAgain
+	}
 	if f.Pod.State == PodPending {
 		d.RequeueAfter = slowPod
 	} else if f.Troubled {
@@ -85,14 +88,28 @@ func progress(op Operation) string {
 	return "Terraform Planning"
 }
 
+// lookAgain is the time after which a runner whose pod is going, or gone, is looked for again: a taint of its node wakes
+// nobody.
+const lookAgain = 15 * time.Second
+
 func unreachable(f *Facts) Decision {
 	return Decision{
 		Action:  Rest,
 		Posture: Retrying,
-		Ready: Ready{False, v1alpha2.ReasonRunnerUnreachable, "the runner pod of the active run is gone, and nothing proves that its process has ended: " +
-			"nothing is unlocked and no other run begins. When you are sure that it has ended, delete the active TerraformRun"},
-		RequeueAfter: f.RetryIn,
+		Ready: Ready{False, v1alpha2.ReasonRunnerUnreachable, "nothing proves that the runner's process has ended, and its pod is gone or overdue (" +
+			f.Pod.Where + "): nothing is unlocked and no other run begins. Ways out: bring the node back; taint it " +
+			"node.kubernetes.io/out-of-service when the machine is off; or, when you are sure that the process has ended, " +
+			"annotate the TerraformRun with " + v1alpha2.ProcessEndedAnnotation + "=<how you know>"},
+		RequeueAfter: lookAgain,
 	}
+}
+
+func deletePod(f *Facts) Decision {
+	d := Decision{Action: DeletePod}
+	if f.Pod.Leaving {
+		d.RequeueAfter = lookAgain
+	}
+	return d
 }
 
 // waitForPod says why the pod does not start. The kubelet and the scheduler go on trying; each change of the pod wakes

@@ -24,7 +24,11 @@ var contention = [][]string{
 func FromText(text string) (*v1alpha2.LockInfo, bool) {
 	_, detail, found := strings.Cut(text, failure)
 	if !found {
-		return nil, false
+		// An init that is to make the first state says it without the usual summary.
+		if !strings.Contains(text, contention[0][0]) {
+			return nil, false
+		}
+		detail = text
 	}
 	info := parseInfo(detail)
 	if info.ID != "" {

@@ -26,6 +26,9 @@ func (c *Cluster) ServiceAccountKubeconfig(ctx context.Context, namespace, name 
 	}
 	config := rest.CopyConfig(c.Config)
 	config.BearerToken = token.Status.Token
+	if c.Proxy != nil {
+		config.Host = c.Proxy.URL
+	}
 	path = c.path("kubeconfigs", namespace+"_"+name)
 	return path, writeKubeconfig(path, config)
 }

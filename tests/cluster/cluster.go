@@ -40,6 +40,8 @@ type Options struct {
 	Images map[string]string
 	// WithoutSources leaves out source-controller and the git server: Git is nil then.
 	WithoutSources bool
+	// Proxied puts a Proxy in front of the API server.
+	Proxied bool
 	// Scheme has the types that Client knows, beside Kubernetes' own and CRDs, which are added. Optional.
 	Scheme *runtime.Scheme
 	Log    logr.Logger
@@ -52,6 +54,10 @@ type Cluster struct {
 	Client client.Client
 	Node   *node.Node
 	Git    *Git
+	// APIServer and Sources are the processes of kube-apiserver and source-controller, for tests that break them.
+	APIServer, Sources *Process
+	// Proxy stands between the API server and who reaches it by ServiceAccountKubeconfig; nil unless asked for.
+	Proxy *Proxy
 
 	opts  Options
 	host  string
@@ -59,6 +65,8 @@ type Cluster struct {
 	etcd  *Process
 	mu    sync.Mutex
 	stops []func() error
+
+	sourcePort, sourceHealth string
 }
 
 // Start starts a cluster and returns when it can be used. ctx bounds the start only; Stop ends the cluster.
@@ -74,6 +82,7 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 		{"etcd", c.startEtcd},
 		{"kube-apiserver", c.startAPIServer},
 		{"kube-controller-manager", c.startControllerManager},
+		{"proxy", c.startProxy},
 		{"node", c.startNode},
 		{"git server", c.startGit},
 		{"source-controller", c.startSourceController},
@@ -156,7 +165,7 @@ func (c *Cluster) connect(config *rest.Config) (err error) {
 func (c *Cluster) startNode(ctx context.Context) (err error) {
 	c.Node, err = node.Start(ctx, node.Options{
 		Config: c.Config, Name: NodeName, Dir: c.path("node"), Images: c.opts.Images,
-		APIServerHost: c.host, APIServerPort: c.port, Log: c.opts.Log.WithName("node"),
+		APIServerHost: c.host, APIServerPort: c.podsPort(), Log: c.opts.Log.WithName("node"),
 	})
 	if err == nil {
 		c.onStop(func() error { c.Node.Stop(); return nil })

@@ -27,6 +27,8 @@ const (
 	pollEvery    = 50 * time.Millisecond
 	// sourceCRDs are source-controller's, beside the programs.
 	sourceCRDs = "crds/source"
+	// sourcesNamespace is source-controller's own.
+	sourcesNamespace = "flux-system"
 )
 
 // controllers are what a cluster without workload kinds needs of kube-controller-manager.
@@ -133,6 +135,18 @@ func (c *Cluster) startAPIServer(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := c.connect(config); err != nil {
+		return err
+	}
+	if err := writeKubeconfig(c.Kubeconfig(), config); err != nil {
+		return err
+	}
+	return c.StartAPIServer(ctx)
+}
+
+// StartAPIServer starts kube-apiserver, also once more after it was stopped: on the same port, with the same data. It
+// returns when it is ready.
+func (c *Cluster) StartAPIServer(ctx context.Context) (err error) {
 	cmd := c.program("kube-apiserver",
 		"--etcd-servers="+etcdURL, "--bind-address="+c.host, "--advertise-address="+c.host, "--secure-port="+c.port,
 		"--tls-cert-file="+c.path("pki", "server.crt"), "--tls-private-key-file="+c.path("pki", "server.key"),
@@ -141,21 +155,14 @@ func (c *Cluster) startAPIServer(ctx context.Context) (err error) {
 		"--service-account-signing-key-file="+c.path("pki", "sa.key"), "--service-cluster-ip-range=10.0.0.0/24",
 		"--endpoint-reconciler-type=none", "--allow-privileged=true")
 	cmd.Dir = c.path("etcd")
-	p, err := c.StartProcess("kube-apiserver", cmd)
-	if err != nil {
+	if c.APIServer, err = c.StartProcess("kube-apiserver", cmd); err != nil {
 		return err
 	}
-	if err := c.connect(config); err != nil {
-		return err
-	}
-	if err := writeKubeconfig(c.Kubeconfig(), config); err != nil {
-		return err
-	}
-	httpClient, err := rest.HTTPClientFor(config)
+	httpClient, err := rest.HTTPClientFor(c.Config)
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
 	}
-	return await(ctx, healthy(httpClient, config.Host+"/readyz"), c.etcd, p)
+	return await(ctx, healthy(httpClient, c.Config.Host+"/readyz"), c.etcd, c.APIServer)
 }
 
 func (c *Cluster) startControllerManager(context.Context) error {
@@ -192,26 +199,34 @@ func (c *Cluster) startSourceController(ctx context.Context) error {
 	if err := c.Install(ctx, filepath.Join(c.opts.Bin, sourceCRDs)); err != nil {
 		return err
 	}
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "flux-system"}}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: sourcesNamespace}}
 	if err := c.Client.Create(ctx, namespace); err != nil {
 		return fmt.Errorf("making the namespace: %w", err)
 	}
-	storage, err := freePort()
-	if err != nil {
-		return err
+	for _, port := range []*string{&c.sourcePort, &c.sourceHealth} {
+		free, err := freePort()
+		if err != nil {
+			return err
+		}
+		*port = free
 	}
-	health, err := freePort()
-	if err != nil {
-		return err
-	}
-	cmd := c.program("source-controller",
-		"--storage-path="+c.path("artifacts"), "--storage-addr=127.0.0.1:"+storage, "--storage-adv-addr=127.0.0.1:"+storage,
-		"--metrics-addr=0", "--health-addr=127.0.0.1:"+health, "--events-addr=", "--enable-leader-election=false",
-		"--watch-all-namespaces", "--log-level=info", "--log-encoding=console")
-	cmd.Env = c.env("KUBECONFIG="+c.Kubeconfig(), "RUNTIME_NAMESPACE="+namespace.Name, "TUF_ROOT="+c.path("artifacts", "sigstore"))
-	p, err := c.StartProcess("source-controller", cmd)
-	if err != nil {
-		return err
-	}
-	return await(ctx, healthy(http.DefaultClient, "http://127.0.0.1:"+health+"/readyz"), p)
+	return c.StartSources(ctx)
 }
+
+// StartSources starts source-controller, also once more after it was stopped: at the same address, with the same
+// artifacts. It returns when it is ready.
+func (c *Cluster) StartSources(ctx context.Context) (err error) {
+	storage, health := "127.0.0.1:"+c.sourcePort, "127.0.0.1:"+c.sourceHealth
+	cmd := c.program("source-controller",
+		"--storage-path="+c.Artifacts(), "--storage-addr="+storage, "--storage-adv-addr="+storage,
+		"--metrics-addr=0", "--health-addr="+health, "--events-addr=", "--enable-leader-election=false",
+		"--watch-all-namespaces", "--log-level=info", "--log-encoding=console")
+	cmd.Env = c.env("KUBECONFIG="+c.Kubeconfig(), "RUNTIME_NAMESPACE="+sourcesNamespace, "TUF_ROOT="+c.path("artifacts", "sigstore"))
+	if c.Sources, err = c.StartProcess("source-controller", cmd); err != nil {
+		return err
+	}
+	return await(ctx, healthy(http.DefaultClient, "http://"+health+"/readyz"), c.Sources)
+}
+
+// Artifacts is the folder of source-controller's artifacts.
+func (c *Cluster) Artifacts() string { return c.path("artifacts") }

@@ -28,9 +28,9 @@ type Process struct {
 // added to logs/<name>.log in the cluster's folder. A command without Env gets PATH and HOME, nothing more.
 func (c *Cluster) StartProcess(name string, cmd *exec.Cmd) (*Process, error) {
 	p := &Process{name: name, cmd: cmd, log: c.path("logs", name+".log"), done: make(chan struct{})}
-	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := openLog(p.log)
 	if err != nil {
-		return nil, fmt.Errorf("opening the log of %s: %w", name, err)
+		return nil, err
 	}
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
@@ -49,6 +49,14 @@ func (c *Cluster) StartProcess(name string, cmd *exec.Cmd) (*Process, error) {
 	}()
 	c.onStop(p.Stop)
 	return p, nil
+}
+
+func openLog(path string) (*os.File, error) {
+	log, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening a log: %w", err)
+	}
+	return log, nil
 }
 
 // env is the little that a program needs; more=... adds to it.

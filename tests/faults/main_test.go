@@ -4,6 +4,7 @@ package faults
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -19,8 +20,20 @@ import (
 
 var system *local.System
 
+// longForm names the tests that -short leaves out.
+const longForm = `TestControllerStruck_InEveryPhase/SIG|TestAPIServerAway_InEveryPhase/restarts|TestAPIServerStorms/(slow|409)|` +
+	`TestDeletion_InManyStates/.*(kept|failed|refused|implemented|suspended|missing)|TestPlan_IsNotWhatWasApproved/(chunk|plan_swapped|plan_missing)|` +
+	`TestNodeGone_ComesBack|TestArtifact`
+
 func TestMain(m *testing.M) {
 	node.MaybeChild()
+	flag.Parse()
+	if testing.Short() {
+		if err := flag.Set("test.skip", longForm); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
 	os.Exit(run(m))
 }
 
@@ -32,8 +45,13 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	if err := makeHeldImage(ctx, dir); err != nil {
+		fmt.Fprintln(os.Stderr, "the image whose engine waits can't be made:", err)
+		return 1
+	}
 	system, err = local.Start(ctx, local.Options{
-		Root: filepath.Join("..", ".."), Dir: filepath.Join(dir, "cluster"), Log: logr.Discard(), ControllerArgs: []string{
+		Root: filepath.Join("..", ".."), Dir: filepath.Join(dir, "cluster"), Log: logr.Discard(), Proxied: true,
+		Images: map[string]string{heldImage: heldFolder}, ControllerArgs: []string{
 			"--enable-leader-election", "--leader-election-lease-duration=5s", "--leader-election-renew-deadline=4s", "--leader-election-retry-period=1s",
 		},
 	})

@@ -46,6 +46,8 @@ type Options struct {
 	Images map[string]string
 	// ControllerArgs are added to the controller's flags.
 	ControllerArgs []string
+	// Proxied lets the controller reach the API server through the cluster's Proxy.
+	Proxied bool
 }
 
 // System is a cluster with the product.
@@ -65,7 +67,7 @@ func Start(ctx context.Context, opts Options) (*System, error) {
 	}
 	images := map[string]string{RunnerImage: filepath.Join(opts.Root, "build", "runner-image")}
 	maps.Copy(images, opts.Images)
-	c, err := cluster.Start(ctx, cluster.Options{Dir: opts.Dir, Bin: filepath.Join(opts.Root, "bin"), Images: images, Log: opts.Log})
+	c, err := cluster.Start(ctx, cluster.Options{Dir: opts.Dir, Bin: filepath.Join(opts.Root, "bin"), Images: images, Proxied: opts.Proxied, Log: opts.Log})
 	if err != nil {
 		return nil, err
 	}
