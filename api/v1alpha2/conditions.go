@@ -59,6 +59,8 @@ const (
 	ReasonStateGuard = "StateGuard"
 	// ReasonStateNotPersistent (Stalled): the state would be lost with the pod.
 	ReasonStateNotPersistent = "StateNotPersistent"
+	// ReasonQueued (Reconciling): a run is due and waits until others have ended.
+	ReasonQueued = "Queued"
 	// ReasonCancelled (run): the run was asked to stop.
 	ReasonCancelled = "Cancelled"
 	// ReasonInterrupted (run): the runner pod was told to end while the run was at work.
