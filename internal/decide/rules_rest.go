@@ -17,6 +17,7 @@ const (
 	ReasonApproved      = "Approved"
 	ReasonAutoApproved  = "AutoApproved"
 	ReasonWithdrawn     = "Withdrawn"
+	ReasonForced        = "Forced"
 )
 
 // nothingToDestroy: the object may go. An applied target of a deleting object is a destroy that is done (Target is
@@ -54,7 +55,7 @@ func mayApply(f *Facts) bool {
 	if f.Plan.ID == "" || f.Plan.Target != f.Target || f.Requested || f.Last.Failed {
 		return false
 	}
-	return f.Deleting || !f.PlanOnly && (f.Auto || f.Plan.Approved)
+	return f.Deleting || f.Force || f.Plan.Forced || !f.PlanOnly && (f.Auto || f.Plan.Approved)
 }
 
 func planDue(f *Facts) bool {
@@ -108,15 +109,17 @@ func reserveApply(f *Facts) Decision {
 	switch {
 	case f.Deleting:
 		reason = ReasonDeletion
+	case f.Plan.Forced:
+		reason = ReasonForced
 	case f.Plan.Approved:
 		reason = ReasonApproved
 	}
-	return Decision{Action: Reserve, Posture: Working, Progress: progress(OpApply), Order: Order{OpApply, f.Deleting, reason}}
+	return Decision{Action: Reserve, Posture: Working, Progress: progress(OpApply), Order: Order{OpApply, f.Deleting || f.Destroy, reason}}
 }
 
 // reservePlan leaves Ready alone when only the world is looked at again: Ready changes when an answer changes.
 func reservePlan(f *Facts) Decision {
-	d := Decision{Action: Reserve, Posture: Working, Progress: progress(OpPlan), Order: Order{OpPlan, f.Deleting, planReason(f)}}
+	d := Decision{Action: Reserve, Posture: Working, Progress: progress(OpPlan), Order: Order{OpPlan, f.Deleting || f.Destroy, planReason(f)}}
 	if f.Planned != f.Target && !(f.Last.Failed && f.Last.Target == f.Target) {
 		d.Ready = Ready{Unknown, reasonProgressing, "Terraform Planning"}
 	}
@@ -130,6 +133,8 @@ func planReason(f *Facts) string {
 	switch {
 	case f.Deleting:
 		return ReasonDeletion
+	case f.ForceRequested:
+		return ReasonForced
 	case f.Requested:
 		return ReasonRequested
 	case f.Last.Failed && f.Last.Target == f.Target:
@@ -164,6 +169,10 @@ func inSync(f *Facts) Decision {
 		return d
 	}
 	switch {
+	case f.Destroy && f.Last.Operation == OpApply:
+		d.Ready = Ready{True, v1alpha2.ReasonAppliedSucceed, "Destroy applied successfully: " + f.Source.Revision}
+	case f.Destroy:
+		d.Ready = Ready{True, v1alpha2.ReasonPlannedNoChanges, "No objects need to be destroyed: " + f.Source.Revision}
 	case f.Last.Operation == OpApply && f.Last.OutputsWritten:
 		d.Ready = Ready{True, v1alpha2.ReasonOutputsWritten, "Outputs written: " + f.Source.Revision}
 	case f.Last.Operation == OpApply:

@@ -14,10 +14,9 @@ import (
 
 // world is a combination of facts, each a small number, so that it has an index.
 type world struct {
-	deletion  uint8 // 0 no, 1 keep the resources, 2 destroy them
-	suspended uint8
-	blocker   uint8 // 0 none, 1 a field is not implemented, 2 approvePlan is invalid
-	mode      uint8 // 0 manual, 1 auto, 2 plan only, 3 auto and plan only
+	deletion  uint8 // 0 no, 1 keep the resources, 2 destroy them; 3 no, but spec.destroy
+	blocker   uint8 // 0 none, 1 suspended, 2 a field is not implemented, 3 approvePlan is invalid, 4 a dependency, 5 dependants, 6 retry limit, 7 queue
+	mode      uint8 // 0 manual, 1 auto, 2 plan only, 3 plan only and forced
 	resources uint8 // may there be any
 	requested uint8
 	source    uint8 // SourceReady, or SourceMissing for all that is not
@@ -30,7 +29,7 @@ type world struct {
 	runPod    uint8 // index into runPods
 }
 
-var radix = [...]int{3, 2, 3, 4, 2, 2, 2, 3, 3, 7, 6, 2, 2, 0}
+var radix = [...]int{4, 8, 4, 2, 2, 2, 3, 3, 7, 6, 2, 2, 0}
 
 // runPod is a combination of run and pod that can be met.
 type runPod struct {
@@ -80,7 +79,7 @@ func indexOfRunPod(r runPod) uint8 {
 }
 
 func (w *world) digits() []*uint8 {
-	return []*uint8{&w.deletion, &w.suspended, &w.blocker, &w.mode, &w.resources, &w.requested, &w.source, &w.planned,
+	return []*uint8{&w.deletion, &w.blocker, &w.mode, &w.resources, &w.requested, &w.source, &w.planned,
 		&w.applied, &w.plan, &w.last, &w.due, &w.retry, &w.runPod}
 }
 
@@ -122,8 +121,8 @@ var targets = [...]string{"", "other", "here"}
 func (w world) facts() Facts {
 	r := runPods[w.runPod]
 	f := Facts{
-		Finalizer: true, Deleting: w.deletion > 0, DestroyOnDeletion: w.deletion == 2, Suspended: w.suspended == 1,
-		Auto: w.mode&1 != 0, PlanOnly: w.mode&2 != 0, MayHaveResources: w.resources == 1, Requested: w.requested == 1,
+		Finalizer: true, Deleting: w.deletion == 1 || w.deletion == 2, DestroyOnDeletion: w.deletion == 2, Destroy: w.deletion == 3,
+		Auto: w.mode == 1, PlanOnly: w.mode&2 != 0, Force: w.mode == 3, MayHaveResources: w.resources == 1, Requested: w.requested == 1,
 		Source: Source{State: SourceState(w.source)}, Target: "here", Planned: targets[w.planned], Applied: targets[w.applied],
 		PlanIn: time.Duration(1-int(w.due)) * time.Hour, RetryIn: time.Duration(1-int(w.retry)) * time.Minute,
 		Run: Run{State: r.run, Operation: r.op, Target: "here", Cancelled: r.cancelled}, Pod: Pod{State: r.pod, OfRun: r.ofRun},
@@ -137,14 +136,28 @@ func (w world) facts() Facts {
 	if f.Source.State != SourceReady {
 		f.Target = ""
 	}
-	switch w.blocker {
-	case 1:
-		f.Unsupported = "spec.cloud"
-	case 2:
-		f.InvalidApprove = "what?"
-	}
+	w.block(&f)
 	w.planAndLast(&f)
 	return f
+}
+
+func (w world) block(f *Facts) {
+	switch w.blocker {
+	case 1:
+		f.Suspended = true
+	case 2:
+		f.Unsupported = "spec.cloud"
+	case 3:
+		f.InvalidApprove = "what?"
+	case 4:
+		f.Dependency = Dependency{State: DependencyWaits}
+	case 5:
+		f.Dependants = "a, b"
+	case 6:
+		f.Exhausted = true
+	case 7:
+		f.Queue.Full = true
+	}
 }
 
 func (w world) planAndLast(f *Facts) {
@@ -285,16 +298,29 @@ var properties = []property{
 		return implies(begins(d) && d.Order.Operation == OpApply, f.Plan.ID != "" && f.Plan.Target == f.Target)
 	}},
 	{"an apply is approved: by mode, by a person, or by the deletion", func(f Facts, d Decision) bool {
-		return implies(begins(d) && d.Order.Operation == OpApply, f.Auto || f.Plan.Approved || f.Deleting && f.DestroyOnDeletion)
+		return implies(begins(d) && d.Order.Operation == OpApply, f.Auto || f.Force || f.Plan.Approved || f.Deleting && f.DestroyOnDeletion)
 	}},
-	{"plan only applies nothing but the destroy of a deletion", func(f Facts, d Decision) bool {
-		return implies(begins(d) && d.Order.Operation == OpApply && f.PlanOnly, f.Deleting)
+	{"plan only applies nothing but what is forced and the destroy of a deletion", func(f Facts, d Decision) bool {
+		return implies(begins(d) && d.Order.Operation == OpApply && f.PlanOnly, f.Deleting || f.Force)
 	}},
 	{"nothing is destroyed that nobody asked for", func(f Facts, d Decision) bool {
-		return implies(d.Order.Destroy, f.Deleting && f.DestroyOnDeletion && f.MayHaveResources)
+		return implies(d.Order.Destroy, f.Destroy || f.Deleting && f.DestroyOnDeletion && f.MayHaveResources)
 	}},
 	{"a deleted object begins nothing but a destroy", func(f Facts, d Decision) bool {
-		return implies(begins(d) && f.Deleting, d.Order.Destroy)
+		return implies(begins(d) && (f.Deleting || f.Destroy), d.Order.Destroy)
+	}},
+	{"nothing but a deletion begins before what the object depends on", func(f Facts, d Decision) bool {
+		return implies(f.Dependency.State != DependenciesReady && !f.Deleting, !begins(d))
+	}},
+	{"nothing is destroyed or let go before what depends on the object", func(f Facts, d Decision) bool {
+		return implies(f.Deleting && f.Dependants != "", !begins(d) && d.Action != RemoveFinalizer)
+	}},
+	{"what has failed as often as it may is not tried again, unless somebody asks", func(f Facts, d Decision) bool {
+		spent := f.Exhausted && f.Last.Failed && f.Last.Target == f.Target && !f.Requested && !f.Deleting
+		return implies(spent, !begins(d))
+	}},
+	{"nothing is reserved while all places are taken", func(f Facts, d Decision) bool {
+		return implies(f.Queue.Full, d.Action != Reserve) && implies(d.Posture == Queued, f.Queue.Full && d.Ready.Status == Keep)
 	}},
 	{"nothing begins while suspended", func(f Facts, d Decision) bool {
 		return implies(f.Suspended, !begins(d) && d.Action != StartPod)
@@ -345,7 +371,7 @@ var properties = []property{
 			implies(d.Ready.Status == Unknown && d.Posture != Working, d.Ready.Reason == "TerraformPlannedWithChanges")
 	}},
 	{"an object that rests with a source and without a person's say looks again", func(f Facts, d Decision) bool {
-		waits := d.Action == Rest && d.Posture == Resting && !f.Suspended && !active(f)
+		waits := d.Action == Rest && d.Posture == Resting && !f.Suspended && !active(f) && f.Dependency.State == DependenciesReady
 		return implies(waits, d.RequeueAfter > 0)
 	}},
 	{"a failure is not tried again before its time, unless somebody asks", func(f Facts, d Decision) bool {
@@ -353,7 +379,7 @@ var properties = []property{
 		return implies(early, !begins(d))
 	}},
 	{"a plan that waits for a person is not applied", func(f Facts, d Decision) bool {
-		return implies(!f.Auto && !f.Plan.Approved && !f.Deleting, d.Order.Operation != OpApply)
+		return implies(!f.Auto && !f.Force && !f.Plan.Approved && !f.Deleting, d.Order.Operation != OpApply)
 	}},
 }
 
