@@ -123,7 +123,7 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 			Terraform: frozen(&tf.Spec, order.Destroy),
 			PodName:   PodName(tf), Hostname: Hostname(tf.Name, runSuffix(tf, active.Sequence)),
 			AppliesCompleted: tf.Status.AppliesCompleted, State: tf.Status.State.DeepCopy(),
-			Unlock: deadHolders(o.runs),
+			Unlock: unlockOrder(tf, o.runs),
 		},
 	}
 	switch {
@@ -168,8 +168,11 @@ func approvalOf(tf *infrav1.Terraform, order decide.Order, now metav1.Time) *inf
 		return a.DeepCopy()
 	}
 	how := infrav1.ApprovalByMode
-	if order.Destroy {
+	switch {
+	case !tf.DeletionTimestamp.IsZero():
 		how = infrav1.ApprovalByDeletion
+	case tf.Spec.Force:
+		how = infrav1.ApprovalByForce
 	}
 	return &infrav1.Approval{PlanID: tf.Status.Plan.Pending, How: how, At: now}
 }
@@ -198,8 +201,12 @@ func (r *TerraformReconciler) refused(ctx context.Context, tf *infrav1.Terraform
 	message := fmt.Sprintf("runner pod %s/%s is refused: %v", tf.Namespace, run.Spec.PodName, cause)
 	err := r.APIReader.Get(ctx, client.ObjectKey{Namespace: tf.Namespace, Name: account}, &corev1.ServiceAccount{})
 	if apierrors.IsNotFound(err) {
-		message = fmt.Sprintf("spec.serviceAccountName: ServiceAccount %q not found in namespace %q: create it and bind it to the ClusterRole tf-runner-role, "+
-			"or name another account", account, tf.Namespace)
+		field := "spec.serviceAccountName"
+		if account != run.Spec.Terraform.GetServiceAccountName() {
+			field = "spec.planServiceAccountName"
+		}
+		message = fmt.Sprintf("%s: ServiceAccount %q not found in namespace %q: create it and bind it to the ClusterRole tf-runner-role, "+
+			"or name another account", field, account, tf.Namespace)
 	}
 	return decide.Decision{
 		Action: decide.Rest, Rule: "the runner pod is refused", Posture: decide.Retrying, Progress: "waiting for the runner pod",

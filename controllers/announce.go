@@ -38,8 +38,17 @@ func (r *TerraformReconciler) announce(before, tf *infrav1.Terraform, o *observa
 	}
 	was, is := readyOf(before), readyOf(tf)
 	if is.Status == metav1.ConditionFalse && (was.Reason != is.Reason || was.Message != is.Message) && o.settled == nil {
-		e.warning(is.Reason, is.Message)
+		e.trouble(is)
 	}
+}
+
+// trouble that is only waiting is no warning.
+func (e announcer) trouble(ready metav1.Condition) {
+	if ready.Reason == infrav1.ReasonDependencyNotReady {
+		e.normal(ready.Reason, "Dependencies do not meet ready condition: "+ready.Message)
+		return
+	}
+	e.warning(ready.Reason, ready.Message)
 }
 
 func readyOf(tf *infrav1.Terraform) metav1.Condition {

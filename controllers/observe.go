@@ -41,6 +41,8 @@ type observation struct {
 	settled *infrav1.TerraformRun
 	// approved: an approval has been recorded in this pass.
 	approved bool
+	// queue is the object's place, should it have to wait.
+	queue *infrav1.QueuePlace
 }
 
 // observe reads what a decision depends on. It writes nothing to the cluster; the result of a finished run and a new
@@ -54,15 +56,23 @@ func (r *TerraformReconciler) observe(ctx context.Context, tf *infrav1.Terraform
 	if err := r.observeRuns(ctx, tf, o); err != nil {
 		return nil, err
 	}
+	heedReset(tf)
 	if o.run != nil && o.run.Finished() {
 		decide.Settle(tf, o.run, o.now)
 		o.settled, o.run = o.run, nil
+		r.grants.giveBack(tf.UID)
 	}
 	o.approved = decide.Approve(tf, o.now)
 	if err := r.observePod(ctx, tf, o); err != nil {
 		return nil, err
 	}
-	return o, o.conclude(tf)
+	if err := o.conclude(tf); err != nil {
+		return nil, err
+	}
+	if err := r.observeDependencies(ctx, tf, o); err != nil {
+		return nil, err
+	}
+	return o, r.observeQueue(ctx, tf, o)
 }
 
 // observeRuns reads the runs of the object. The active run is asked for without the cache when the cache does not have
@@ -128,14 +138,15 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 		Finalizer: controllerutil.ContainsFinalizer(tf, infrav1.Finalizer), Deleting: deleting,
 		Suspended: tf.Spec.Suspend, Unsupported: unsupportedMessage(&tf.Spec), InvalidApprove: invalidApproveMessage(&tf.Spec),
 		Auto: plan.ParseApprove(tf.Spec.ApprovePlan).Mode == plan.ApproveAuto, PlanOnly: tf.Spec.PlanOnly,
-		DestroyOnDeletion: tf.Spec.DestroyResourcesOnDeletion,
-		MayHaveResources:  st.AppliesStarted > 0 || st.LastAppliedRevision != "" || st.State != nil && st.State.Resources > 0,
-		Planned:           st.Plan.Target, Applied: st.Plan.AppliedTarget,
+		DestroyOnDeletion: tf.Spec.DestroyResourcesOnDeletion, Destroy: tf.Spec.Destroy, Force: tf.Spec.Force,
+		MayHaveResources: st.AppliesStarted > 0 || st.LastAppliedRevision != "" || st.State != nil && st.State.Resources > 0,
+		Planned:          st.Plan.Target, Applied: st.Plan.AppliedTarget,
 		WasApplied: st.LastAppliedRevision != "", Ready: conditions.IsTrue(tf, meta.ReadyCondition),
 		Troubled: troubled(tf),
 	}
 	request, asked := meta.ReconcileAnnotationValue(tf.Annotations)
 	f.Requested = asked && request != st.LastHandledReconcileAt
+	f.ForceRequested = forceRequested(tf)
 	if err := o.concludeSource(tf); err != nil {
 		return err
 	}
@@ -145,6 +156,7 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 	if st.Plan.Pending != "" {
 		f.Plan = decide.Plan{ID: st.Plan.Pending, Target: st.Plan.Target, Drift: st.Plan.IsDriftDetectionPlan, Summary: st.Plan.Summary,
 			Approved: st.Approval != nil && st.Approval.PlanID == st.Plan.Pending}
+		f.Plan.Forced = f.Plan.Approved && st.Approval.How == infrav1.ApprovalByForce
 	}
 	f.PlanIn = planIn(tf, o.now)
 	return nil
@@ -215,13 +227,8 @@ func (o *observation) concludeLast(tf *infrav1.Terraform) {
 	}
 	o.facts.Last.Failed = true
 	o.facts.Last.Reason, o.facts.Last.Message = failureOf(last, o.facts.Applied)
-	wait := tf.GetRetryInterval()
-	switch o.facts.Last.Reason {
-	case infrav1.ReasonCancelled:
-		wait = 0
-	case infrav1.ReasonPlanNotApplicable:
-		wait = min(wait, soonAfterStale)
-	}
+	wait := retryWait(tf, last, o.facts.Last.Reason)
+	o.facts.Exhausted = exhausted(tf) && wait > 0
 	if last.Status.FinishedAt != nil {
 		o.facts.RetryIn = last.Status.FinishedAt.Add(wait).Sub(o.now)
 	}
@@ -258,10 +265,10 @@ func sequenceOf(run *infrav1.TerraformRun) int64 {
 	return n
 }
 
-// planIn is the time to the next plan by interval. Without drift detection there is none.
+// planIn is the time to the next plan by interval. Without drift detection there is none, unless the spec forces it.
 func planIn(tf *infrav1.Terraform, now time.Time) time.Duration {
 	switch {
-	case tf.Spec.DisableDriftDetection:
+	case tf.Spec.Destroy, tf.Spec.DisableDriftDetection && !tf.Spec.Force:
 		return never
 	case tf.Status.LastPlanAt == nil:
 		return 0
