@@ -3,6 +3,7 @@ package decide
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -78,8 +79,8 @@ func indexOfRunPod(r runPod) uint8 {
 	panic(fmt.Sprintf("the model leads to a combination that is not walked: %+v", r))
 }
 
-func (w *world) digits() []*uint8 {
-	return []*uint8{&w.deletion, &w.blocker, &w.mode, &w.resources, &w.requested, &w.source, &w.planned,
+func (w *world) digits() [len(radix)]*uint8 {
+	return [...]*uint8{&w.deletion, &w.blocker, &w.mode, &w.resources, &w.requested, &w.source, &w.planned,
 		&w.applied, &w.plan, &w.last, &w.due, &w.retry, &w.runPod}
 }
 
@@ -180,10 +181,13 @@ func (w world) planAndLast(f *Facts) {
 // targetOfPlan is, for each value of plan, the value that planned has then; 0: any.
 var targetOfPlan = [...]uint8{0, 1, 2, 2, 2, 2, 1}
 
-// legal says whether the status can hold this combination at all.
+// meet has, for each value of deletion, the blockers that are walked with it: those that the rules look at then.
+var meet = [...]string{"0123467", "01235", "012357", "0"}
+
+// legal says whether the status can hold this combination at all, and whether its parts have to do with each other.
 func (w world) legal() bool {
 	of := targetOfPlan[w.plan]
-	return of == 0 || of == w.planned
+	return (of == 0 || of == w.planned) && strings.IndexByte(meet[w.deletion], '0'+w.blocker) >= 0
 }
 
 // after gives the worlds that may come of a decision.
@@ -441,6 +445,9 @@ func TestNext_EveryWorldComesToRest(t *testing.T) {
 			k := walker{t: t, depth: depth}
 			deepest := uint8(0)
 			for i := first * part; i < (first+1)*part && !t.Failed(); i++ {
+				if depth[i] != unseen {
+					continue
+				}
 				if w := worldAt(i); w.legal() {
 					deepest = max(deepest, k.walk(w))
 				}
