@@ -152,7 +152,7 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 			// Not of the sequence: a run that was deleted and made anew must not pass for the process of the first.
 			PodName: PodName(tf), Hostname: Hostname(tf.Name, rand.String(hostnameDigits)),
 			AppliesCompleted: tf.Status.AppliesCompleted,
-			Backend:          backendOf(&tf.Spec), Unlock: deadHolders(o.runs),
+			Backend:          backendOf(&tf.Spec), Unlock: unlockOrder(tf, o.runs),
 		},
 	}
 	if tf.Status.State != nil && (tf.Status.State.Backend == "" || tf.Status.State.Backend == run.Spec.Backend) {
@@ -200,8 +200,11 @@ func approvalOf(tf *infrav1.Terraform, order decide.Order, now metav1.Time) *inf
 		return a.DeepCopy()
 	}
 	how := infrav1.ApprovalByMode
-	if order.Destroy {
+	switch {
+	case !tf.DeletionTimestamp.IsZero():
 		how = infrav1.ApprovalByDeletion
+	case tf.Spec.Force:
+		how = infrav1.ApprovalByForce
 	}
 	return &infrav1.Approval{PlanID: tf.Status.Plan.Pending, How: how, At: now}
 }
@@ -244,8 +247,12 @@ func (r *TerraformReconciler) refused(ctx context.Context, tf *infrav1.Terraform
 	message := fmt.Sprintf("runner pod %s/%s is refused: %v", tf.Namespace, run.Spec.PodName, cause)
 	err := r.APIReader.Get(ctx, client.ObjectKey{Namespace: tf.Namespace, Name: account}, &corev1.ServiceAccount{})
 	if apierrors.IsNotFound(err) {
-		message = fmt.Sprintf("spec.serviceAccountName: ServiceAccount %q not found in namespace %q: create it and bind it to the ClusterRole tf-runner-role, "+
-			"or name another account", account, tf.Namespace)
+		field := "spec.serviceAccountName"
+		if account != run.Spec.Terraform.GetServiceAccountName() {
+			field = "spec.planServiceAccountName"
+		}
+		message = fmt.Sprintf("%s: ServiceAccount %q not found in namespace %q: create it and bind it to the ClusterRole tf-runner-role, "+
+			"or name another account", field, account, tf.Namespace)
 	}
 	return decide.Decision{
 		Action: decide.Rest, Rule: "the runner pod is refused", Posture: decide.Retrying, Progress: "waiting for the runner pod",

@@ -42,7 +42,7 @@ func (r *TerraformReconciler) announce(before, tf *infrav1.Terraform, o *observa
 		}
 	}
 	if was, is := readyOf(before), readyOf(tf); o.settled == nil && newTrouble(was, is) && !toldByRun(is, o.facts.Last) {
-		e.warning(is.Reason, is.Message)
+		e.trouble(is)
 	}
 }
 
@@ -53,6 +53,15 @@ func newTrouble(was, is metav1.Condition) bool {
 // toldByRun: there was an event for it when the run ended.
 func toldByRun(is metav1.Condition, last decide.Last) bool {
 	return is.Reason == infrav1.ReasonDriftDetected || last.Failed && is.Reason == last.Reason && is.Message == last.Message
+}
+
+// trouble that is only waiting is no warning.
+func (e announcer) trouble(ready metav1.Condition) {
+	if ready.Reason == infrav1.ReasonDependencyNotReady {
+		e.normal(ready.Reason, "Dependencies do not meet ready condition: "+ready.Message)
+		return
+	}
+	e.warning(ready.Reason, ready.Message)
 }
 
 func readyOf(tf *infrav1.Terraform) metav1.Condition {

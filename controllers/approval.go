@@ -31,6 +31,7 @@ func (r *TerraformReconciler) settle(ctx context.Context, tf *infrav1.Terraform,
 	}
 	decide.Settle(tf, run, o.now, r.ApprovalTTL)
 	o.settled, o.run = run, nil
+	r.grants.giveBack(tf.UID)
 	return nil
 }
 

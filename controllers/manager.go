@@ -42,9 +42,13 @@ func (r *TerraformReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Man
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &infrav1.Terraform{}, sourceIndex, indexSource); err != nil {
 		return fmt.Errorf("index objects by source: %w", err)
 	}
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &infrav1.Terraform{}, dependsOnIndex, indexDependsOn); err != nil {
+		return fmt.Errorf("index objects by dependency: %w", err)
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(controllerName).
 		For(&infrav1.Terraform{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, ordersChanged(), stepTaken()))).
+		Watches(&infrav1.Terraform{}, r.wakeNeighbours()).
 		Owns(&infrav1.TerraformRun{}).
 		Owns(&corev1.Pod{}, builder.WithPredicates(predicate.NewPredicateFuncs(runnerOf))).
 		Watches(&sourcev1.GitRepository{}, handler.EnqueueRequestsFromMapFunc(r.objectsOf(sourcev1.GitRepositoryKind)), builder.WithPredicates(artifactChanged())).
@@ -82,7 +86,7 @@ func (r *TerraformReconciler) objectsOf(kind string) handler.MapFunc {
 // orders are the annotations through which people and tools ask for something.
 var orders = []string{
 	infrav1.ApprovePlanAnnotation, infrav1.ApprovedByAnnotation,
-	meta.ReconcileRequestAnnotation, meta.ForceRequestAnnotation, "reconcile.fluxcd.io/resetAt",
+	meta.ReconcileRequestAnnotation, meta.ForceRequestAnnotation, infrav1.ResetRequestAnnotation,
 	infrav1.RejectPlanAnnotation, infrav1.CancelRunAnnotation, "infra.contrib.fluxcd.io/abandon",
 	"infra.contrib.fluxcd.io/state-guard-override",
 }

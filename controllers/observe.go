@@ -43,6 +43,8 @@ type observation struct {
 	approved, refused bool
 	// outOfService is the node of a silent runner that is tainted out-of-service.
 	outOfService string
+	// queue is the object's place, should it have to wait.
+	queue *infrav1.QueuePlace
 }
 
 // observe reads what a decision depends on. It writes nothing to the cluster; the result of a finished run and a new
@@ -56,6 +58,7 @@ func (r *TerraformReconciler) observe(ctx context.Context, tf *infrav1.Terraform
 	if err := r.observeRuns(ctx, tf, o); err != nil {
 		return nil, err
 	}
+	heedReset(tf)
 	if err := r.settle(ctx, tf, o); err != nil {
 		return nil, err
 	}
@@ -68,7 +71,13 @@ func (r *TerraformReconciler) observe(ctx context.Context, tf *infrav1.Terraform
 	if err := r.observeNode(ctx, o); err != nil {
 		return nil, err
 	}
-	return o, o.conclude(tf)
+	if err := o.conclude(tf); err != nil {
+		return nil, err
+	}
+	if err := r.observeDependencies(ctx, tf, o); err != nil {
+		return nil, err
+	}
+	return o, r.observeQueue(ctx, tf, o)
 }
 
 // observeRuns reads the runs of the object. The active run is asked for without the cache when the cache does not have
@@ -134,14 +143,15 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 		Finalizer: controllerutil.ContainsFinalizer(tf, infrav1.Finalizer), Deleting: deleting,
 		Suspended: tf.Spec.Suspend, Unsupported: unsupportedMessage(&tf.Spec), InvalidApprove: invalidApproveMessage(&tf.Spec),
 		Auto: mode == plan.ApproveAuto, AutoSafe: mode == plan.ApproveSafe, Disabled: mode == plan.ApproveDisable, PlanOnly: tf.Spec.PlanOnly,
-		DestroyOnDeletion: tf.Spec.DestroyResourcesOnDeletion,
-		MayHaveResources:  mayHaveResources(st, o.runs), Destroyed: st.Plan.Destroyed,
+		DestroyOnDeletion: tf.Spec.DestroyResourcesOnDeletion, Destroy: tf.Spec.Destroy, Force: tf.Spec.Force,
+		MayHaveResources: mayHaveResources(st, o.runs), Destroyed: st.Plan.Destroyed,
 		Planned: st.Plan.Target, Applied: st.Plan.AppliedTarget,
 		WasApplied: st.LastAppliedRevision != "", Ready: saysItIsDone(tf),
 		Troubled: troubled(tf),
 	}
 	request, asked := meta.ReconcileAnnotationValue(tf.Annotations)
 	f.Requested = asked && request != st.LastHandledReconcileAt || replanAsked(tf)
+	f.ForceRequested = forceRequested(tf)
 	if err := o.concludeSource(tf); err != nil {
 		return err
 	}
@@ -231,16 +241,8 @@ func (o *observation) concludeLast(tf *infrav1.Terraform) {
 	}
 	o.facts.Last.Failed = true
 	o.facts.Last.Reason, o.facts.Last.Message = failureOf(last, o.facts.Applied)
-	wait := tf.GetRetryInterval()
-	switch o.facts.Last.Reason {
-	case infrav1.ReasonCancelled:
-		wait = 0
-		if last.Spec.Cancel != nil && last.Spec.Cancel.By != "" {
-			wait = never // a person has stopped it: until something changes, or somebody asks
-		}
-	case infrav1.ReasonPlanNotApplicable:
-		wait = min(wait, soonAfterStale)
-	}
+	wait := retryWait(tf, last, o.facts.Last.Reason)
+	o.facts.Exhausted = exhausted(tf) && wait > 0
 	if last.Status.FinishedAt != nil {
 		o.facts.RetryIn = min(last.Status.FinishedAt.Add(wait).Sub(o.now), wait) // the runner's clock may be ahead
 	}
@@ -277,10 +279,10 @@ func sequenceOf(run *infrav1.TerraformRun) int64 {
 	return n
 }
 
-// planIn is the time to the next plan by interval. Without drift detection there is none.
+// planIn is the time to the next plan by interval. Without drift detection there is none, unless the spec forces it.
 func planIn(tf *infrav1.Terraform, now time.Time) time.Duration {
 	switch {
-	case tf.Spec.DisableDriftDetection, tf.Spec.Interval.Duration <= 0:
+	case tf.Spec.Destroy, tf.Spec.Interval.Duration <= 0, tf.Spec.DisableDriftDetection && !tf.Spec.Force:
 		return never
 	case tf.Status.LastPlanAt == nil:
 		return 0

@@ -58,6 +58,8 @@ func (r *TerraformReconciler) recordMetrics(ctx context.Context, tf *infrav1.Ter
 // requeue says when to look again without being woken.
 func (r *TerraformReconciler) requeue(d decide.Decision) ctrl.Result {
 	switch {
+	case d.Posture == decide.Queued:
+		return ctrl.Result{RequeueAfter: r.Jitter(queueLook)}
 	case d.RequeueAfter <= 0 || d.RequeueAfter >= never:
 		return ctrl.Result{}
 	case d.Posture == decide.Resting:
@@ -82,6 +84,7 @@ func applyDecision(tf *infrav1.Terraform, o *observation, d decide.Decision) {
 	}
 	setReady(tf, d.Ready, o.now)
 	setPosture(tf, d, o.now)
+	setQueue(tf, o, d)
 	answered := d.Action == decide.Rest && (d.Posture == decide.Stuck || d.Posture == decide.Retrying)
 	if answered && o.facts.Requested && st.ActiveRun == nil {
 		st.LastHandledReconcileAt = tf.Annotations[meta.ReconcileRequestAnnotation]
@@ -107,7 +110,7 @@ func setReady(tf *infrav1.Terraform, ready decide.Ready, now time.Time) {
 func setPosture(tf *infrav1.Terraform, d decide.Decision, now time.Time) {
 	conditions := &tf.Status.Conditions
 	switch d.Posture {
-	case decide.Unchanged:
+	case decide.Unchanged, decide.Queued: // setQueue says the latter
 		return
 	case decide.Resting, decide.Paused:
 		apimeta.RemoveStatusCondition(conditions, meta.ReconcilingCondition)
@@ -120,7 +123,11 @@ func setPosture(tf *infrav1.Terraform, d decide.Decision, now time.Time) {
 		setCondition(tf, meta.ReconcilingCondition, metav1.ConditionTrue, meta.ProgressingWithRetryReason, d.Progress, now)
 	case decide.Stuck:
 		apimeta.RemoveStatusCondition(conditions, meta.ReconcilingCondition)
-		setCondition(tf, meta.StalledCondition, metav1.ConditionTrue, d.Ready.Reason, d.Ready.Message, now)
+		stalled := d.Stalled
+		if stalled.Reason == "" {
+			stalled = decide.Stalled{Reason: d.Ready.Reason, Message: d.Ready.Message}
+		}
+		setCondition(tf, meta.StalledCondition, metav1.ConditionTrue, stalled.Reason, stalled.Message, now)
 	}
 }
 

@@ -48,6 +48,10 @@ type TerraformReconciler struct {
 	// HistoryChanged and HistoryUnchanged are how many finished runs are kept: those that changed something or failed,
 	// and those that found nothing.
 	HistoryChanged, HistoryUnchanged int
+	// ConcurrentRuns is how many objects may have an active run at the same time; 0: any number.
+	ConcurrentRuns int
+
+	grants grants
 }
 
 // Reconcile does one step for one object.

@@ -16,7 +16,6 @@ type field struct {
 
 // stallingFields must not be ignored: without them something else than what was asked for would be planned or applied.
 var stallingFields = []field{
-	{"spec.dependsOn", func(s *infrav1.TerraformSpec) bool { return len(s.DependsOn) > 0 }},
 	{"spec.backendConfigsFrom", func(s *infrav1.TerraformSpec) bool { return len(s.BackendConfigsFrom) > 0 }},
 	{"spec.cloud", func(s *infrav1.TerraformSpec) bool { return s.Cloud != nil }},
 	{"spec.backendConfig.disable", func(s *infrav1.TerraformSpec) bool { return s.BackendConfig != nil && s.BackendConfig.Disable }},
@@ -27,13 +26,9 @@ var stallingFields = []field{
 	{"spec.cliConfigSecretRef", func(s *infrav1.TerraformSpec) bool { return s.CliConfigSecretRef != nil }},
 	{"spec.healthChecks", func(s *infrav1.TerraformSpec) bool { return len(s.HealthChecks) > 0 }},
 	{"spec.webhooks", func(s *infrav1.TerraformSpec) bool { return len(s.Webhooks) > 0 }},
-	{"spec.targets", func(s *infrav1.TerraformSpec) bool { return len(s.Targets) > 0 }},
-	{"spec.destroy", func(s *infrav1.TerraformSpec) bool { return s.Destroy }},
-	{"spec.force", func(s *infrav1.TerraformSpec) bool { return s.Force }},
 	{"spec.breakTheGlass", func(s *infrav1.TerraformSpec) bool { return s.BreakTheGlass }},
-	{"spec.tfstate", func(s *infrav1.TerraformSpec) bool { return s.TfState != nil && !defaultTfState(s.TfState) }},
-	{"spec.planServiceAccountName", func(s *infrav1.TerraformSpec) bool {
-		return s.PlanServiceAccountName != "" && s.PlanServiceAccountName != s.GetServiceAccountName()
+	{"spec.tfstate.forceUnlock (with spec.backendConfig.customConfiguration)", func(s *infrav1.TerraformSpec) bool {
+		return s.TfState != nil && unlocks(s.TfState) && s.BackendConfig != nil && s.BackendConfig.CustomConfiguration != ""
 	}},
 	{"spec.engine", func(s *infrav1.TerraformSpec) bool { return s.Engine != nil }},
 	{"spec.approval", func(s *infrav1.TerraformSpec) bool { return s.Approval != nil }},
@@ -41,9 +36,6 @@ var stallingFields = []field{
 
 // ignoredFields change how, not what: an event says that they are not acted on yet.
 var ignoredFields = []field{
-	{"spec.retryStrategy", func(s *infrav1.TerraformSpec) bool { return s.RetryStrategy == infrav1.ExponentialBackoff }},
-	{"spec.maxRetryInterval", func(s *infrav1.TerraformSpec) bool { return s.MaxRetryInterval != nil }},
-	{"spec.remediation", func(s *infrav1.TerraformSpec) bool { return s.Remediation != nil }},
 	{"spec.alwaysCleanupRunnerPod", func(s *infrav1.TerraformSpec) bool {
 		return s.AlwaysCleanupRunnerPod != nil && !*s.AlwaysCleanupRunnerPod
 	}},
@@ -55,10 +47,7 @@ var ignoredFields = []field{
 	{"spec.enterprise", func(s *infrav1.TerraformSpec) bool { return s.Enterprise != nil }},
 }
 
-func defaultTfState(t *infrav1.TfStateSpec) bool {
-	noUnlock := t.ForceUnlock == "" || t.ForceUnlock == "no"
-	return noUnlock && t.LockIdentifier == "" && (t.LockTimeout == nil || t.LockTimeout.Duration == 0)
-}
+func unlocks(t *infrav1.TfStateSpec) bool { return t.ForceUnlock == "yes" || t.ForceUnlock == "auto" }
 
 func setFields(spec *infrav1.TerraformSpec, fields []field) []string {
 	var paths []string

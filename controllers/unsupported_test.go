@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"testing"
-	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -15,7 +14,6 @@ import (
 
 func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 	set := map[string]func(*infrav1.TerraformSpec){
-		"spec.dependsOn":             func(s *infrav1.TerraformSpec) { s.DependsOn = []infrav1.DependencyReference{{Name: "x"}} },
 		"spec.backendConfigsFrom":    func(s *infrav1.TerraformSpec) { s.BackendConfigsFrom = []infrav1.BackendConfigsReference{{}} },
 		"spec.cloud":                 func(s *infrav1.TerraformSpec) { s.Cloud = &infrav1.CloudSpec{} },
 		"spec.backendConfig.disable": func(s *infrav1.TerraformSpec) { s.BackendConfig = &infrav1.BackendConfigSpec{Disable: true} },
@@ -26,13 +24,9 @@ func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 		"spec.cliConfigSecretRef":    func(s *infrav1.TerraformSpec) { s.CliConfigSecretRef = &corev1.SecretReference{} },
 		"spec.healthChecks":          func(s *infrav1.TerraformSpec) { s.HealthChecks = []infrav1.HealthCheck{{}} },
 		"spec.webhooks":              func(s *infrav1.TerraformSpec) { s.Webhooks = []infrav1.Webhook{{}} },
-		"spec.targets":               func(s *infrav1.TerraformSpec) { s.Targets = []string{"x"} },
-		"spec.destroy":               func(s *infrav1.TerraformSpec) { s.Destroy = true },
-		"spec.force":                 func(s *infrav1.TerraformSpec) { s.Force = true },
 		"spec.breakTheGlass":         func(s *infrav1.TerraformSpec) { s.BreakTheGlass = true },
-		"spec.tfstate":               func(s *infrav1.TerraformSpec) { s.TfState = &infrav1.TfStateSpec{ForceUnlock: "auto"} },
-		"spec.planServiceAccountName": func(s *infrav1.TerraformSpec) {
-			s.PlanServiceAccountName = "planner"
+		"spec.tfstate.forceUnlock (with spec.backendConfig.customConfiguration)": func(s *infrav1.TerraformSpec) {
+			s.TfState, s.BackendConfig = &infrav1.TfStateSpec{ForceUnlock: "auto"}, &infrav1.BackendConfigSpec{CustomConfiguration: "x"}
 		},
 
 		"spec.engine":   func(s *infrav1.TerraformSpec) { s.Engine = &infrav1.EngineSpec{} },
@@ -42,9 +36,6 @@ func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 			s.WriteOutputsToConfigMap = &infrav1.WriteOutputsToConfigMapSpec{}
 		},
 		"spec.stateBackups":           func(s *infrav1.TerraformSpec) { s.StateBackups = ptr.To[int32](3) },
-		"spec.retryStrategy":          func(s *infrav1.TerraformSpec) { s.RetryStrategy = infrav1.ExponentialBackoff },
-		"spec.maxRetryInterval":       func(s *infrav1.TerraformSpec) { s.MaxRetryInterval = &metav1.Duration{Duration: time.Hour} },
-		"spec.remediation":            func(s *infrav1.TerraformSpec) { s.Remediation = &infrav1.Remediation{} },
 		"spec.alwaysCleanupRunnerPod": func(s *infrav1.TerraformSpec) { s.AlwaysCleanupRunnerPod = ptr.To(false) },
 		"spec.refreshBeforeApply":     func(s *infrav1.TerraformSpec) { s.RefreshBeforeApply = true },
 		"spec.storeReadablePlan":      func(s *infrav1.TerraformSpec) { s.StoreReadablePlan = "human" },

@@ -287,10 +287,33 @@ func TestExecute_NamesTheHolderOfALock(t *testing.T) {
 	right = w.execute(t.Context(), w.newRun(v1alpha2.OperationPlan, deadHosts("shelf", "desk")))
 	g.Expect(right.Status.Phase).To(Equal(v1alpha2.RunSucceeded))
 	g.Expect(right.Status.Unlocked).To(Equal("desk-lock"))
+
+	t.Log("but no order releases the lock of a run that is at work")
+	w.hold("desk-lock")
+	atWork := w.atWork("desk")
+	other = w.execute(t.Context(), w.newRun(v1alpha2.OperationPlan, unlock("desk-lock")))
+	g.Expect(other.Status.Failure.Reason).To(Equal(v1alpha2.ReasonLockHeld))
+	g.Expect(other.Status.Unlocked).To(BeEmpty())
+	g.Expect(api.Client.Delete(t.Context(), atWork)).To(Succeed())
+	right = w.execute(t.Context(), w.newRun(v1alpha2.OperationPlan, unlock("desk-lock")))
+	g.Expect(right.Status.Unlocked).To(Equal("desk-lock"))
 }
 
 func unlock(id string) func(*v1alpha2.TerraformRun) {
 	return func(r *v1alpha2.TerraformRun) { r.Spec.Unlock = &v1alpha2.Unlock{ID: id, Evidence: "a person says so"} }
+}
+
+// atWork is a run on that host that a runner has claimed.
+func (w *world) atWork(hostname string) *v1alpha2.TerraformRun {
+	w.t.Helper()
+	active := w.terraform.Status.ActiveRun
+	run := w.newRun(v1alpha2.OperationPlan, func(r *v1alpha2.TerraformRun) { r.Spec.Hostname = hostname })
+	run.Status.Phase, run.Status.Runner = v1alpha2.RunRunning, &v1alpha2.RunnerIdentity{PodUID: "another"}
+	if err := api.Client.Status().Update(w.t.Context(), run); err != nil {
+		w.t.Fatal(err)
+	}
+	w.terraform.Status.ActiveRun = active
+	return run
 }
 
 func deadHosts(hostnames ...string) func(*v1alpha2.TerraformRun) {

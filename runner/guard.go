@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
 	"github.com/terraform-controller/terraform-controller/internal/lock"
@@ -58,21 +60,42 @@ func (j *job) unlock(ctx context.Context) error {
 	return nil
 }
 
-// lockToRelease is the ID that is ordered, or that of a lock whose "Who" (user@hostname, as both engines write it) names
-// one of the ended pods; "" for none.
+// lockToRelease is the ID that is ordered, unless a run that is at work holds it, or that of a lock whose "Who"
+// (user@hostname, as both engines write it) names one of the ended pods; "" for none.
 func (j *job) lockToRelease(ctx context.Context, order *v1alpha2.Unlock) (string, error) {
-	if order.ID != "" {
-		return order.ID, nil
-	}
 	info, err := lock.Read(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease)
 	if err != nil || info == nil {
 		return "", err
 	}
 	_, host, _ := strings.Cut(info.Who, "@")
-	if host == "" || !slices.Contains(order.Hostnames, host) {
+	if host != "" && slices.Contains(order.Hostnames, host) {
+		return info.ID, nil
+	}
+	if order.ID == "" || order.ID != info.ID {
 		return "", nil
 	}
-	return info.ID, nil
+	atWork, err := j.runAtWork(ctx, host)
+	if atWork != "" {
+		j.log.Info("no lock was released", "id", info.ID, "why", "its holder is at work", "run", atWork)
+		return "", err
+	}
+	return info.ID, err
+}
+
+// runAtWork is the name of the run of this namespace that works on that host, "" for none. An order does not release its
+// lock: two objects may share a state.
+func (j *job) runAtWork(ctx context.Context, host string) (string, error) {
+	var runs v1alpha2.TerraformRunList
+	if err := j.cfg.Client.List(ctx, &runs, client.InNamespace(j.run.Namespace)); err != nil {
+		return "", fmt.Errorf("list runs, to see whether one holds the lock: %w", err)
+	}
+	for i := range runs.Items {
+		run := &runs.Items[i]
+		if run.Spec.Hostname == host && run.Status.Runner != nil && !run.Finished() {
+			return run.Name, nil
+		}
+	}
+	return "", nil
 }
 
 // readLock records who holds the lock. That is no failure yet: the engine waits for it as long as it may.

@@ -10,6 +10,7 @@ import (
 
 const (
 	defaultRetryInterval   = 15 * time.Second
+	defaultMaxRetry        = 24 * time.Hour
 	maxLabelValue          = 63
 	labelHashDigits        = 16
 	defaultTerminationTime = 30 * time.Second
@@ -27,6 +28,28 @@ func (t *Terraform) GetRetryInterval() time.Duration {
 		return defaultRetryInterval
 	}
 	return t.Spec.RetryInterval.Duration
+}
+
+// GetMaxRetryInterval is the longest time between a failure and the next try under ExponentialBackoff.
+func (t *Terraform) GetMaxRetryInterval() time.Duration {
+	if t.Spec.MaxRetryInterval == nil || t.Spec.MaxRetryInterval.Duration <= 0 {
+		return defaultMaxRetry
+	}
+	return t.Spec.MaxRetryInterval.Duration
+}
+
+// GetLastHandledReconcileRequest is the last value of reconcile.fluxcd.io/requestedAt that was answered (fluxcd/pkg
+// meta.ObjectWithAnnotationRequests).
+func (t *Terraform) GetLastHandledReconcileRequest() string {
+	return t.Status.GetLastHandledReconcileRequest()
+}
+
+// DependencyNamespace is the namespace of an object that this one depends on.
+func (t *Terraform) DependencyNamespace(d DependencyReference) string {
+	if d.Namespace != "" {
+		return d.Namespace
+	}
+	return t.Namespace
 }
 
 // SourceNamespace is the namespace of the source.

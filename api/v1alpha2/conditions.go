@@ -61,6 +61,8 @@ const (
 	ReasonNamespaceTerminating = "NamespaceTerminating"
 	// ReasonStateNotPersistent (Stalled): the state would be lost with the pod.
 	ReasonStateNotPersistent = "StateNotPersistent"
+	// ReasonQueued (Reconciling): a run is due and waits until others have ended.
+	ReasonQueued = "Queued"
 	// ReasonCancelled (run): the run was asked to stop.
 	ReasonCancelled = "Cancelled"
 	// ReasonInterrupted (run): the runner pod was told to end while the run was at work.

@@ -22,6 +22,9 @@ const (
 	// ApprovedByAnnotation names the approver.
 	ApprovedByAnnotation = "infra.contrib.fluxcd.io/approved-by"
 
+	// ResetRequestAnnotation sets the count of failures to 0, when its value equals that of reconcile.fluxcd.io/requestedAt.
+	ResetRequestAnnotation = "reconcile.fluxcd.io/resetAt"
+
 	// ProcessEndedAnnotation on a runner pod, or on the TerraformRun of one that is gone, is a person's word that its process has ended.
 	ProcessEndedAnnotation = "infra.contrib.fluxcd.io/process-ended"
 

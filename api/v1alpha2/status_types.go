@@ -8,6 +8,11 @@ import (
 // TerraformStatus is what is known of the object. It is written by the controller only.
 type TerraformStatus struct {
 	meta.ReconcileRequestStatus `json:",inline"`
+	meta.ForceRequestStatus     `json:",inline"`
+
+	// LastHandledResetAt is the last value of the annotation reconcile.fluxcd.io/resetAt that was acted on.
+	// +optional
+	LastHandledResetAt string `json:"lastHandledResetAt,omitempty"`
 
 	// ObservedGeneration is the last generation that the conditions speak of.
 	// +optional
@@ -69,6 +74,14 @@ type TerraformStatus struct {
 	// +optional
 	ReconciliationFailures int64 `json:"reconciliationFailures,omitempty"`
 
+	// LastFailure is the run that reconciliationFailures counts up to.
+	// +optional
+	LastFailure *FailedRun `json:"lastFailure,omitempty"`
+
+	// Queue is the place of an object whose run is due and waits for others to end.
+	// +optional
+	Queue *QueuePlace `json:"queue,omitempty"`
+
 	// ActiveRun is the run that may work on this object; no other may.
 	// +optional
 	ActiveRun *ActiveRun `json:"activeRun,omitempty"`
@@ -111,6 +124,42 @@ type ActiveRun struct {
 	// Sequence of the run.
 	Sequence int64 `json:"sequence"`
 }
+
+// FailedRun is a run that failed.
+type FailedRun struct {
+	// Name of the TerraformRun.
+	Name string `json:"name"`
+
+	// Operation of the run.
+	Operation Operation `json:"operation"`
+
+	// Target that it was made for.
+	Target string `json:"target"`
+}
+
+// QueuePlace is the place of an object in the queue of runs that are due.
+type QueuePlace struct {
+	// Class of the run. Those that a person has approved come first, then new targets, retries and drift checks.
+	Class QueueClass `json:"class"`
+
+	// Since is when the run became due.
+	Since metav1.Time `json:"since"`
+}
+
+// QueueClass says what a due run is for.
+// +kubebuilder:validation:Enum=Approved;Target;Retry;Drift
+type QueueClass string
+
+const (
+	// QueueApproved applies what a person, or a deletion, has approved.
+	QueueApproved QueueClass = "Approved"
+	// QueueTarget plans or applies a new revision or spec, or answers a request.
+	QueueTarget QueueClass = "Target"
+	// QueueRetry tries again what has failed.
+	QueueRetry QueueClass = "Retry"
+	// QueueDrift looks whether the infrastructure is still as it was applied.
+	QueueDrift QueueClass = "Drift"
+)
 
 // PlanStatus is the last plan.
 type PlanStatus struct {
@@ -179,7 +228,7 @@ type Approval struct {
 	// +optional
 	By string `json:"by,omitempty"`
 
-	// How the approval came: Annotation, Spec, Auto or Deletion.
+	// How the approval came: Annotation, Spec, Auto, Deletion or Force.
 	// +optional
 	How ApprovalHow `json:"how,omitempty"`
 
@@ -218,6 +267,8 @@ const (
 	ApprovalByMode ApprovalHow = "Auto"
 	// ApprovalByDeletion is the deletion of an object with destroyResourcesOnDeletion.
 	ApprovalByDeletion ApprovalHow = "Deletion"
+	// ApprovalByForce is spec.force, or the annotation reconcile.fluxcd.io/forceAt for the plan that it has asked for.
+	ApprovalByForce ApprovalHow = "Force"
 )
 
 // StateStatus identifies a version of the state.

@@ -124,6 +124,7 @@ func setupReconciler(ctx context.Context, mgr ctrl.Manager, o *options, ca []byt
 		ApprovalTTL:             o.approvalTTL,
 		HistoryChanged:          o.historyChanged,
 		HistoryUnchanged:        o.historyUnchanged,
+		ConcurrentRuns:          o.concurrentRuns,
 	}
 	err = reconciler.SetupWithManager(ctx, mgr, controllers.SetupOptions{
 		Concurrent: o.concurrent, RateLimiter: o.rateLimiter,

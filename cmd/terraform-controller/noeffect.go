@@ -46,7 +46,6 @@ var ignoredFlags = []ignoredFlag{
 	{"token-cache-max-size", false, "the controller holds no cloud credentials"},
 	{"token-cache-max-duration", false, "the controller holds no cloud credentials"},
 	{"override-manager", false, "the controller applies no objects of users"},
-	{"concurrent-runs", false, notThisYet + ": the number of active runs has no limit"},
 	{"runner-idle-timeout", false, notThisYet + ": a runner pod ends with its run"},
 }
 

@@ -44,6 +44,7 @@ type options struct {
 	runnerImage, runnerInstallImage  string
 	manageRunnerRBAC                 bool
 	historyChanged, historyUnchanged int
+	concurrentRuns                   int
 
 	acl            acl.Options
 	client         client.Options
@@ -107,6 +108,8 @@ func (o *options) bindRunner(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.manageRunnerRBAC, "manage-runner-rbac", true,
 		"Keep a RoleBinding terraform-runner-report in each namespace with objects, so that runners can report.")
 	fs.DurationVar(&o.approvalTTL, "approval-ttl", 24*time.Hour, "How long an approval covers later plans that hold no other change.")
+	fs.IntVar(&o.concurrentRuns, "concurrent-runs", 10,
+		"The number of objects that may have a run at the same time; others wait. 0: no limit.")
 	fs.IntVar(&o.historyChanged, "history-changed", 10, "The number of runs to keep that changed something or failed.")
 	fs.IntVar(&o.historyUnchanged, "history-unchanged", 1, "The number of runs to keep that found nothing to change.")
 }

@@ -56,6 +56,8 @@ const (
 	Retrying
 	// Stuck: Stalled with Ready's reason; only a change by a person helps.
 	Stuck
+	// Queued: Reconciling with reason Queued; a run begins as soon as others have ended.
+	Queued
 )
 
 // Status of the condition Ready.
@@ -76,6 +78,11 @@ type Ready struct {
 	Reason, Message string
 }
 
+// Stalled is what the condition Stalled is to say.
+type Stalled struct {
+	Reason, Message string
+}
+
 // Order is the work of a run that is to be reserved or started.
 type Order struct {
 	Operation Operation
@@ -88,12 +95,14 @@ type Order struct {
 // Decision is what to do, and what to say about it.
 type Decision struct {
 	Action Action
-	// Order of a run, for Reserve and Start.
+	// Order of a run, for Reserve and Start, and of the one that is Queued.
 	Order Order
 	// Ready condition.
 	Ready Ready
 	// Posture of the object.
 	Posture Posture
+	// Stalled condition while Stuck, where it says something else than Ready.
+	Stalled Stalled
 	// Progress is the message of Reconciling while Working.
 	Progress string
 	// RequeueAfter is when to look again without being woken; 0: only when woken.

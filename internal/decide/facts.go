@@ -32,6 +32,12 @@ type Facts struct {
 	DestroyOnDeletion bool
 	// MayHaveResources: an apply has been started once, or the state has resources.
 	MayHaveResources bool
+	// Destroy is spec.destroy: what is planned and applied is the destruction of everything.
+	Destroy bool
+	// Force is spec.force: every plan is applied.
+	Force bool
+	// ForceRequested: somebody asked for a plan that is to be applied, and none has been made since.
+	ForceRequested bool
 	// Requested: somebody asked for a plan, and none has been made since.
 	Requested bool
 
@@ -45,6 +51,15 @@ type Facts struct {
 	Destroyed bool
 	// Applied is the target that the infrastructure was last made or found equal to.
 	Applied string
+
+	// Dependency that is in the way.
+	Dependency Dependency
+	// Dependants names the objects that depend on this one, "" for none.
+	Dependants string
+	// Exhausted: as many runs have failed in a row as may.
+	Exhausted bool
+	// Queue for runs.
+	Queue Queue
 
 	// Run that is active.
 	Run Run
@@ -178,6 +193,8 @@ type Plan struct {
 	Drift bool
 	// Approved: a person has approved this plan, or one that holds all its changes.
 	Approved bool
+	// Forced: a person has asked for this plan so that it is applied.
+	Forced bool
 	// Rejected: a person has refused this plan.
 	Rejected bool
 	// Safe: it neither deletes, replaces nor forgets.

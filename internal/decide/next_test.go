@@ -29,6 +29,12 @@ func pending(f *Facts) {
 
 func approved(f *Facts) { pending(f); f.Plan.Approved = true }
 
+func depends(state DependencyState) func(*Facts) {
+	return func(f *Facts) { f.Dependency = Dependency{state, "a/b"} }
+}
+
+func waiting(f *Facts) { f.Dependency = Dependency{DependencyWaits, "dependency 'a/b' is not ready"} }
+
 func deleting(f *Facts) { f.Deleting, f.Target = true, "destroyed" }
 
 func failedPlan(f *Facts) {
@@ -230,6 +236,117 @@ func TestNext(t *testing.T) {
 				f.Last, f.Ready, f.Auto = Last{Failed: true, Operation: OpApply, Target: "here", Reason: "x"}, false, true
 			}),
 			action: Reserve, order: Order{OpPlan, false, ReasonRetry}, posture: Working,
+		},
+		"dependency not ready": {
+			reason: "what depends on others begins after them",
+			facts:  settled(func(f *Facts) { f.Target = "there" }, waiting), posture: Retrying,
+			ready: Ready{False, v1alpha2.ReasonDependencyNotReady, "dependency 'a/b' is not ready"},
+		},
+		"dependency not ready, plan approved": {
+			reason: "an approval does not overtake a dependency",
+			facts:  settled(approved, waiting), posture: Retrying,
+			ready: Ready{False, v1alpha2.ReasonDependencyNotReady, "dependency 'a/b' is not ready"},
+		},
+		"dependency not ready, nothing due": {
+			reason: "an object at rest is what it is, whatever becomes of the others",
+			facts:  settled(waiting), posture: Resting, requeue: 10 * time.Minute,
+		},
+		"dependency not ready, a look at the world due": {
+			reason: "the look waits, and nobody is alarmed",
+			facts:  settled(waiting, func(f *Facts) { f.PlanIn = 0 }), posture: Resting,
+		},
+		"dependency not ready while a runner works": {
+			reason: "what has begun ends by itself",
+			facts:  settled(waiting, claimed(OpPlan, "here")), posture: Working,
+		},
+		"dependency not ready, reserved": {
+			reason: "what has not begun does not begin",
+			facts:  settled(waiting, func(f *Facts) { f.Target = "there"; f.Run.State = RunReserved }),
+			action: Withdraw, order: Order{OpPlan, false, ReasonWithdrawn},
+		},
+		"dependency denied": {
+			reason: "another namespace's object is not looked at",
+			facts:  settled(depends(DependencyDenied)), posture: Stuck, ready: Ready{False, v1alpha2.ReasonAccessDenied, "a/b"},
+		},
+		"dependency with an invalid expression": {
+			reason: "what can't be evaluated can't become true",
+			facts:  settled(depends(DependencyInvalid)), posture: Stuck, ready: Ready{False, "InvalidCELExpression", "a/b"},
+		},
+		"dependency on itself": {
+			reason: "a circle never opens by itself",
+			facts:  settled(depends(DependencyCycle)), posture: Stuck, ready: Ready{False, v1alpha2.ReasonDependencyNotReady, "a/b"},
+		},
+		"deleted, dependency not ready": {
+			reason: "an object may go before what it depends on",
+			facts:  settled(deleting, waiting, func(f *Facts) { f.DestroyOnDeletion = true }),
+			action: Reserve, order: Order{OpPlan, true, ReasonDeletion}, posture: Working,
+			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
+		},
+		"deleted, others depend on it": {
+			reason: "nothing is taken away from below",
+			facts:  settled(deleting, func(f *Facts) { f.Dependants = "a, b" }), posture: Retrying,
+			ready: Ready{False, "DeletionBlockedByDependantsReason", "Deletion in progress, but blocked. Please delete a, b to resume ..."},
+		},
+		"retry limit": {
+			reason: "as many tries as were asked for, and the failure stays in Ready",
+			facts:  settled(failedPlan, func(f *Facts) { f.RetryIn, f.Exhausted = 0, true }), posture: Stuck,
+			ready: Ready{False, v1alpha2.ReasonTFExecPlanFailed, "main.tf:3: no such thing"},
+		},
+		"retry limit, new commit": {
+			reason: "another target has its own tries",
+			facts:  settled(failedPlan, func(f *Facts) { f.Exhausted, f.Target = true, "there" }),
+			action: Reserve, order: Order{OpPlan, false, ReasonTargetChanged}, posture: Working,
+			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
+		},
+		"retry limit, request": {
+			reason: "a person who asks is answered",
+			facts:  settled(failedPlan, func(f *Facts) { f.Exhausted, f.Requested = true, true }),
+			action: Reserve, order: Order{OpPlan, false, ReasonRequested}, posture: Working,
+		},
+		"forced": {
+			reason: "force asks nobody, not even plan only",
+			facts:  settled(pending, func(f *Facts) { f.Force, f.PlanOnly = true, true }),
+			action: Reserve, order: Order{OpApply, false, ReasonAutoApproved}, posture: Working,
+		},
+		"force requested": {
+			reason: "the plan that is to be applied is made now",
+			facts:  settled(func(f *Facts) { f.Requested, f.ForceRequested = true, true }),
+			action: Reserve, order: Order{OpPlan, false, ReasonForced}, posture: Working,
+		},
+		"force requested, planned": {
+			reason: "that plan is applied",
+			facts:  settled(approved, func(f *Facts) { f.Plan.Forced, f.PlanOnly = true, true }),
+			action: Reserve, order: Order{OpApply, false, ReasonForced}, posture: Working,
+		},
+		"destroy": {
+			reason: "spec.destroy plans the destruction",
+			facts:  settled(func(f *Facts) { f.Destroy, f.Target = true, "destroyed" }),
+			action: Reserve, order: Order{OpPlan, true, ReasonTargetChanged}, posture: Working,
+			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
+		},
+		"destroy approved": {
+			reason: "spec.destroy is approved like everything else",
+			facts:  settled(approved, func(f *Facts) { f.Destroy = true }),
+			action: Reserve, order: Order{OpApply, true, ReasonApproved}, posture: Working,
+		},
+		"destroy applied": {
+			reason: "the object stays, and says that nothing else does",
+			facts:  settled(func(f *Facts) { f.Destroy, f.Ready = true, false }), posture: Resting, requeue: 10 * time.Minute,
+			ready: Ready{True, v1alpha2.ReasonAppliedSucceed, "Destroy applied successfully: main@sha1:aaaa"},
+		},
+		"nothing to destroy": {
+			reason: "an empty destroy plan needs no apply",
+			facts:  settled(func(f *Facts) { f.Destroy, f.Ready, f.Last.Operation = true, false, OpPlan }), posture: Resting, requeue: 10 * time.Minute,
+			ready: Ready{True, v1alpha2.ReasonPlannedNoChanges, "No objects need to be destroyed: main@sha1:aaaa"},
+		},
+		"queued": {
+			reason: "what is due waits for its place, and Ready with it",
+			facts:  settled(approved, func(f *Facts) { f.Queue.Full = true }), posture: Queued, order: Order{OpApply, false, ReasonApproved},
+		},
+		"queued, reserved": {
+			reason: "a reservation has its place",
+			facts:  settled(approved, func(f *Facts) { f.Queue.Full = true; f.Run.State = RunReserved }),
+			action: Start, order: Order{OpApply, false, ReasonApproved}, posture: Working,
 		},
 		"suspended": {
 			reason: "a suspended object rests, whatever is due",

@@ -28,6 +28,7 @@ var rules = []rule{
 	{"the pod has done its work", podLeft, deletePod},
 
 	// Deletion.
+	{"others depend on the object", dependantsLeft, waitForDependants},
 	{"nothing is to be destroyed", nothingToDestroy, does(RemoveFinalizer)},
 	{"a suspended object destroys nothing", suspendedDeletion, holdDeletion},
 
@@ -39,7 +40,12 @@ var rules = []rule{
 	{"the source is missing", sourceMissing, stallMissing},
 	{"the source has no artifact", sourceEmpty, waitForArtifact},
 
+	// Others come first.
+	{"a dependency can't be waited for", dependencyWrong, stallDependency},
+	{"a dependency is not ready", dependencyWaits, waitForDependency},
+
 	// Plan and apply.
+	{"the last run failed and has been tried as often as it may", exhausted, stallExhausted},
 	{"the last run failed and the next try is not due", failedNotDue, waitForRetry},
 	{"the plan may be applied", mayApply, reserveApply},
 	{"a plan is due", planDue, reservePlan},
@@ -58,7 +64,7 @@ var rules = []rule{
 // rules once more and creates the run (Start), or creates it cancelled (Withdraw).
 func Next(f Facts) Decision {
 	if f.Run.State == RunReserved && f.Finalizer {
-		f.Run = Run{}
+		f.Run, f.Queue = Run{}, Queue{} // a reservation has its place
 		d := decide(&f)
 		if d.Action == Reserve {
 			d.Action = Start
@@ -74,7 +80,7 @@ func decide(f *Facts) Decision {
 		if r.when(f) {
 			d := r.then(f)
 			d.Rule = r.name
-			return d
+			return enqueue(f, d)
 		}
 	}
 	panic("unreachable: the last rule always applies")

@@ -17,6 +17,7 @@ const (
 	ReasonApproved      = "Approved"
 	ReasonAutoApproved  = "AutoApproved"
 	ReasonWithdrawn     = "Withdrawn"
+	ReasonForced        = "Forced"
 )
 
 // nothingToDestroy: the object may go.
@@ -61,7 +62,13 @@ func consented(f *Facts) bool {
 	if f.Deleting && !f.AutoSafe {
 		return true
 	}
-	if !f.Deleting && (f.PlanOnly || f.Disabled) {
+	if !f.Deleting && f.Disabled {
+		return false
+	}
+	if !f.Deleting && (f.Force || f.Plan.Forced) {
+		return true
+	}
+	if !f.Deleting && f.PlanOnly {
 		return false
 	}
 	return f.Plan.Approved || f.Auto || f.AutoSafe && f.Plan.Safe
@@ -118,17 +125,19 @@ func waitForRetry(f *Facts) Decision {
 func reserveApply(f *Facts) Decision {
 	reason := ReasonAutoApproved
 	switch {
+	case f.Plan.Forced:
+		reason = ReasonForced
 	case f.Plan.Approved:
 		reason = ReasonApproved
 	case f.Deleting:
 		reason = ReasonDeletion
 	}
-	return Decision{Action: Reserve, Posture: Working, Progress: progress(OpApply), Order: Order{OpApply, f.Deleting, reason}}
+	return Decision{Action: Reserve, Posture: Working, Progress: progress(OpApply), Order: Order{OpApply, f.Deleting || f.Destroy, reason}}
 }
 
 // reservePlan leaves Ready alone when only the world is looked at again: Ready changes when an answer changes.
 func reservePlan(f *Facts) Decision {
-	d := Decision{Action: Reserve, Posture: Working, Progress: progress(OpPlan), Order: Order{OpPlan, f.Deleting, planReason(f)}}
+	d := Decision{Action: Reserve, Posture: Working, Progress: progress(OpPlan), Order: Order{OpPlan, f.Deleting || f.Destroy, planReason(f)}}
 	if f.Planned != f.Target && !(f.Last.Failed && f.Last.Target == f.Target) {
 		d.Ready = Ready{Unknown, reasonProgressing, "Terraform Planning"}
 	}
@@ -142,6 +151,8 @@ func planReason(f *Facts) string {
 	switch {
 	case f.Deleting:
 		return ReasonDeletion
+	case f.ForceRequested:
+		return ReasonForced
 	case f.Requested:
 		return ReasonRequested
 	case f.Last.Failed && f.Last.Target == f.Target:
@@ -181,6 +192,10 @@ func inSync(f *Facts) Decision {
 		return d
 	}
 	switch {
+	case f.Destroy && f.Last.Operation == OpApply:
+		d.Ready = Ready{True, v1alpha2.ReasonAppliedSucceed, "Destroy applied successfully: " + f.Source.Revision}
+	case f.Destroy:
+		d.Ready = Ready{True, v1alpha2.ReasonPlannedNoChanges, "No objects need to be destroyed: " + f.Source.Revision}
 	case f.Last.Operation == OpApply && f.Last.OutputsWritten:
 		d.Ready = Ready{True, v1alpha2.ReasonOutputsWritten, "Outputs written: " + f.Source.Revision}
 	case f.Last.Operation == OpApply:

@@ -65,7 +65,20 @@ func (s settlement) common() {
 	}
 	if s.run.Spec.RequestedAt != "" {
 		st.LastHandledReconcileAt = s.run.Spec.RequestedAt
+		ForgetFailures(st)
 	}
+	if s.forced() {
+		st.LastHandledForceAt = s.run.Spec.RequestedAt
+	}
+	if id := s.run.Status.Unlocked; id != "" {
+		st.Lock.LastApplied, st.Lock.Pending = id, ""
+		s.set(v1alpha2.ConditionStateLocked, metav1.ConditionFalse, v1alpha2.ReasonForceUnlock, "Terraform Force Unlock with Lock Identifier: "+id)
+	}
+}
+
+// forced: the run is the plan that reconcile.fluxcd.io/forceAt has asked for.
+func (s settlement) forced() bool {
+	return s.run.Spec.Operation == v1alpha2.OperationPlan && s.run.Spec.Reason == ReasonForced
 }
 
 // failed: a failed apply has spent its plan, whatever it did with it. The next plan shows what is left.
@@ -76,7 +89,7 @@ func (s settlement) failed() {
 		f = &v1alpha2.RunFailure{Reason: v1alpha2.ReasonRunnerLost, Message: "the run ended without a reason"}
 	}
 	if Counts(f.Reason) {
-		st.ReconciliationFailures++
+		countFailure(st, s.run)
 	}
 	if s.run.Spec.Operation == v1alpha2.OperationApply && s.run.Status.ApplyFinishedAt == nil {
 		s.forgetPlan()
@@ -104,7 +117,9 @@ func (s settlement) forgetPlan() {
 
 func (s settlement) succeeded() {
 	st := &s.tf.Status
-	st.ReconciliationFailures = 0
+	if s.run.Spec.Operation == v1alpha2.OperationApply || !retriesApply(st, s.run) {
+		ForgetFailures(st)
+	}
 	st.LastSuccessfulReconcileAt = s.finishedAt()
 	if st.Lock.Pending != "" {
 		st.Lock.LastApplied, st.Lock.Pending = st.Lock.Pending, ""
@@ -136,6 +151,9 @@ func (s settlement) planned() {
 	}
 	st.Plan.Summary = p.Short
 	st.Plan.Pending, st.Plan.Digest, st.Plan.Safe = p.ID, p.Digest, p.Safe
+	if s.forced() {
+		st.Approval = &v1alpha2.Approval{PlanID: p.ID, How: v1alpha2.ApprovalByForce, At: s.now}
+	}
 	s.cover(p)
 	if s.run.Spec.Target == st.Plan.AppliedTarget {
 		st.Plan.IsDriftDetectionPlan = true

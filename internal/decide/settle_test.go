@@ -175,6 +175,7 @@ func TestSettle_Failure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			tf := activeTerraform()
+			tc.run.Spec.RequestedAt = "" // a request begins to count anew
 			Settle(tf, tc.run, now, day)
 			g.Expect(tf.Status.ReconciliationFailures).To(Equal(tc.failures), tc.reason)
 			g.Expect(tf.Status.Plan.Pending).To(Equal(tc.pending), tc.reason)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,10 +16,9 @@ import (
 
 // world is a combination of facts, each a small number, so that it has an index.
 type world struct {
-	deletion  uint8 // 0 no, 1 keep the resources, 2 destroy them
-	suspended uint8
-	blocker   uint8 // 0 none, 1 a field is not implemented, 2 approvePlan is invalid, 3 the source is missing
-	mode      uint8 // 0 manual, 1 auto, 2 plan only, 3 auto and plan only, 4 safe, 5 disable
+	deletion  uint8 // 0 no, 1 keep the resources, 2 destroy them; 3 no, but spec.destroy
+	blocker   uint8 // 0 none, 1 suspended, 2 a field is not implemented, 3 approvePlan is invalid, 4 a dependency, 5 dependants, 6 retry limit, 7 queue, 8 the source is missing
+	mode      uint8 // 0 manual, 1 auto, 2 plan only, 3 plan only and forced, 4 safe, 5 disable
 	resources uint8 // may there be any
 	requested uint8
 	planned   uint8 // 0 never, 1 for another target, 2 for this one
@@ -30,10 +30,10 @@ type world struct {
 	runPod    uint8 // index into runPods
 }
 
-var radix = [...]int{3, 2, 4, 6, 2, 2, 3, 3, 9, 6, 2, 2, 0}
+var radix = [...]int{4, 9, 6, 2, 2, 3, 3, 9, 6, 2, 2, 0}
 
 // fixed is the number of leading facts that no step changes: worlds that differ there do not meet.
-const fixed = 4
+const fixed = 3
 
 // runPod is a combination of run and pod that can be met.
 type runPod struct {
@@ -88,7 +88,7 @@ func indexOfRunPod(r runPod) uint8 {
 }
 
 func (w *world) digits() []*uint8 {
-	return []*uint8{&w.deletion, &w.suspended, &w.blocker, &w.mode, &w.resources, &w.requested, &w.planned,
+	return []*uint8{&w.deletion, &w.blocker, &w.mode, &w.resources, &w.requested, &w.planned,
 		&w.applied, &w.plan, &w.last, &w.due, &w.retry, &w.runPod}
 }
 
@@ -139,8 +139,9 @@ var targets = [...]string{"", "other", "here"}
 func (w world) facts() Facts {
 	r := runPods[w.runPod]
 	f := Facts{
-		Finalizer: true, Deleting: w.deletion > 0, DestroyOnDeletion: w.deletion == 2, Suspended: w.suspended == 1,
-		Auto: w.mode == 1 || w.mode == 3, PlanOnly: w.mode == 2 || w.mode == 3, AutoSafe: w.mode == 4, Disabled: w.mode == 5, MayHaveResources: w.resources == 1, Requested: w.requested == 1,
+		Finalizer: true, Deleting: w.deletion == 1 || w.deletion == 2, DestroyOnDeletion: w.deletion == 2, Destroy: w.deletion == 3,
+		Auto: w.mode == 1, PlanOnly: w.mode == 2 || w.mode == 3, Force: w.mode == 3, AutoSafe: w.mode == 4, Disabled: w.mode == 5,
+		MayHaveResources: w.resources == 1, Requested: w.requested == 1,
 		Target: "here", Planned: targets[w.planned], Applied: targets[w.applied],
 		PlanIn: time.Duration(1-int(w.due)) * time.Hour, RetryIn: time.Duration(1-int(w.retry)) * time.Minute,
 		Destroyed: w.deletion == 2 && w.applied == 2,
@@ -152,16 +153,30 @@ func (w world) facts() Facts {
 	if r.stuck {
 		f.Pod.Stuck = "no such image"
 	}
-	switch w.blocker {
-	case 1:
-		f.Unsupported = "spec.cloud"
-	case 2:
-		f.InvalidApprove = "what?"
-	case 3:
-		f.Source.State, f.Target = SourceMissing, ""
-	}
+	w.block(&f)
 	w.planAndLast(&f)
 	return f
+}
+
+func (w world) block(f *Facts) {
+	switch w.blocker {
+	case 1:
+		f.Suspended = true
+	case 2:
+		f.Unsupported = "spec.cloud"
+	case 3:
+		f.InvalidApprove = "what?"
+	case 4:
+		f.Dependency = Dependency{State: DependencyWaits}
+	case 5:
+		f.Dependants = "a, b"
+	case 6:
+		f.Exhausted = true
+	case 7:
+		f.Queue.Full = true
+	case 8:
+		f.Source.State, f.Target = SourceMissing, ""
+	}
 }
 
 func (w world) planAndLast(f *Facts) {
@@ -188,10 +203,13 @@ func (w world) planAndLast(f *Facts) {
 // targetOfPlan is, for each value of plan, the value that planned has then; 0: any.
 var targetOfPlan = [...]uint8{0, 1, 1, 2, 2, 2, 2, 2, 2}
 
-// legal says whether the status can hold this combination at all.
+// meet has, for each value of deletion, the blockers that are walked with it: those that the rules look at then.
+var meet = [...]string{"01234678", "012358", "0123578", "08"}
+
+// legal says whether the status can hold this combination at all, and whether its parts have to do with each other.
 func (w world) legal() bool {
 	of := targetOfPlan[w.plan]
-	return of == 0 || of == w.planned
+	return (of == 0 || of == w.planned) && strings.IndexByte(meet[w.deletion], '0'+w.blocker) >= 0
 }
 
 // after gives the worlds that may come of a decision.
@@ -312,7 +330,7 @@ var properties = []property{
 	}},
 	{"an apply is approved: by mode, by a person, or by the deletion", func(f *Facts, d *Decision) bool {
 		deletion := f.Deleting && f.DestroyOnDeletion && !f.AutoSafe
-		return implies(begins(d) && d.Order.Operation == OpApply, f.Auto || f.Plan.Approved || deletion || f.AutoSafe && f.Plan.Safe)
+		return implies(begins(d) && d.Order.Operation == OpApply, f.Auto || f.Force || f.Plan.Approved || deletion || f.AutoSafe && f.Plan.Safe)
 	}},
 	{"a rejected plan is not applied", func(f *Facts, d *Decision) bool {
 		return implies(begins(d) && d.Order.Operation == OpApply, !f.Plan.Rejected)
@@ -323,14 +341,27 @@ var properties = []property{
 	{"disable applies nothing but the destroy of a deletion", func(f *Facts, d *Decision) bool {
 		return implies(begins(d) && d.Order.Operation == OpApply && f.Disabled, f.Deleting)
 	}},
-	{"plan only applies nothing but the destroy of a deletion", func(f *Facts, d *Decision) bool {
-		return implies(begins(d) && d.Order.Operation == OpApply && f.PlanOnly, f.Deleting)
+	{"plan only applies nothing but what is forced and the destroy of a deletion", func(f *Facts, d *Decision) bool {
+		return implies(begins(d) && d.Order.Operation == OpApply && f.PlanOnly, f.Deleting || f.Force)
 	}},
 	{"nothing is destroyed that nobody asked for", func(f *Facts, d *Decision) bool {
-		return implies(d.Order.Destroy, f.Deleting && f.DestroyOnDeletion && f.MayHaveResources)
+		return implies(d.Order.Destroy, f.Destroy || f.Deleting && f.DestroyOnDeletion && f.MayHaveResources)
 	}},
 	{"a deleted object begins nothing but a destroy", func(f *Facts, d *Decision) bool {
-		return implies(begins(d) && f.Deleting, d.Order.Destroy)
+		return implies(begins(d) && (f.Deleting || f.Destroy), d.Order.Destroy)
+	}},
+	{"nothing but a deletion begins before what the object depends on", func(f *Facts, d *Decision) bool {
+		return implies(f.Dependency.State != DependenciesReady && !f.Deleting, !begins(d))
+	}},
+	{"nothing is destroyed or let go before what depends on the object", func(f *Facts, d *Decision) bool {
+		return implies(f.Deleting && f.Dependants != "", !begins(d) && d.Action != RemoveFinalizer)
+	}},
+	{"what has failed as often as it may is not tried again, unless somebody asks", func(f *Facts, d *Decision) bool {
+		spent := f.Exhausted && f.Last.Failed && f.Last.Target == f.Target && !f.Requested && !f.Deleting
+		return implies(spent, !begins(d))
+	}},
+	{"nothing is reserved while all places are taken", func(f *Facts, d *Decision) bool {
+		return implies(f.Queue.Full, d.Action != Reserve) && implies(d.Posture == Queued, f.Queue.Full && d.Ready.Status == Keep)
 	}},
 	{"a deleted object starts no pod but for a destroy", func(f *Facts, d *Decision) bool {
 		return implies(d.Action == StartPod && f.Deleting, f.Run.Destroy && f.DestroyOnDeletion)
@@ -388,7 +419,7 @@ var properties = []property{
 			implies(d.Ready.Status == Unknown && d.Posture != Working, d.Ready.Reason == "TerraformPlannedWithChanges")
 	}},
 	{"an object that rests with a source and without a person's say looks again", func(f *Facts, d *Decision) bool {
-		waits := d.Action == Rest && d.Posture == Resting && !active(f)
+		waits := d.Action == Rest && d.Posture == Resting && !active(f) && f.Dependency.State == DependenciesReady
 		return implies(waits, d.RequeueAfter > 0)
 	}},
 	{"a failure is not tried again before its time, unless somebody asks", func(f *Facts, d *Decision) bool {
@@ -396,7 +427,7 @@ var properties = []property{
 		return implies(early, !begins(d))
 	}},
 	{"a plan that waits for a person is not applied", func(f *Facts, d *Decision) bool {
-		return implies(!f.Auto && !f.AutoSafe && !f.Plan.Approved && !f.Deleting, d.Order.Operation != OpApply)
+		return implies(!f.Auto && !f.Force && !f.AutoSafe && !f.Plan.Approved && !f.Deleting, d.Order.Operation != OpApply)
 	}},
 }
 

@@ -6,9 +6,9 @@ import (
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 )
 
-// failure is the summary of every failure to lock, with OpenTofu and Terraform. The engines give no exit code or
-// type to tell it by.
-const failure = "Error acquiring the state lock"
+// failures are the summaries of a failure to lock, with OpenTofu and Terraform: that of init, which makes a state where
+// there is none yet, and that of all other commands. The engines give no exit code or type to tell them by.
+var failures = []string{"Error acquiring the state lock", "Error loading state"}
 
 // contention are the texts of a lock that someone else has, or was faster to get: the kubernetes backend reports a
 // lost race as the API server's conflict, without naming the winner.
@@ -22,7 +22,7 @@ var contention = [][]string{
 // someone else holds the lock, and if so what it tells of the holder: with a lost race, nothing. Other failures to
 // lock, like a missing right, are none of ours.
 func FromText(text string) (*v1alpha2.LockInfo, bool) {
-	_, detail, found := strings.Cut(text, failure)
+	detail, found := behindFailure(text)
 	if !found {
 		// An init that is to make the first state says it without the usual summary.
 		if !strings.Contains(text, contention[0][0]) {
@@ -41,6 +41,15 @@ func FromText(text string) (*v1alpha2.LockInfo, bool) {
 		}
 	}
 	return nil, false
+}
+
+func behindFailure(text string) (detail string, found bool) {
+	for _, failure := range failures {
+		if _, detail, found = strings.Cut(text, failure); found {
+			return detail, true
+		}
+	}
+	return "", false
 }
 
 func containsAll(text string, parts []string) bool {

@@ -49,6 +49,8 @@ func TestFromText_KnowsALockThatSomeoneElseHas(t *testing.T) {
 		{"held, another backend, in a box", boxedText, &v1alpha2.LockInfo{ID: "5bb0", Operation: "OperationTypePlan", Who: "a@b", Created: "2026-11-22 12:09:32 +0000 UTC"}},
 		{"held, holder unknown", "Error acquiring the state lock\nError message: the state is already locked by another tofu client", &v1alpha2.LockInfo{}},
 		{"held, before there is a state", "Error loading state: the state is already locked by another tofu client\n", &v1alpha2.LockInfo{}},
+		{"held while init makes the first state", "Error loading state\nthe state is already locked by another tofu client\nLock Info:\n  ID:        77aa\n  Who:       ann@desk\n",
+			&v1alpha2.LockInfo{ID: "77aa", Who: "ann@desk"}},
 		{"lost race for a Lease", "Error acquiring the state lock\n\nError message: Operation cannot be fulfilled on leases.coordination.k8s.io\n" +
 			"\"lock-tfstate-default-race\": the object has been modified; please apply your changes to the latest version and try again", &v1alpha2.LockInfo{}},
 		{"lost race for a new Lease", "Error acquiring the state lock\nError message: leases.coordination.k8s.io \"lock-tfstate-default-x\"\nalready exists", &v1alpha2.LockInfo{}},
@@ -64,7 +66,8 @@ func TestFromText_KnowsALockThatSomeoneElseHas(t *testing.T) {
 
 func TestFromText_LeavesOtherFailuresAlone(t *testing.T) {
 	for name, text := range map[string]string{
-		"nothing": "",
+		"nothing":              "",
+		"a state out of reach": "Error loading state\nsecrets \"tfstate-default-x\" is forbidden",
 		"a missing right": "Error acquiring the state lock\nError message: leases.coordination.k8s.io \"lock-tfstate-default-x\" is forbidden: " +
 			"User \"system:serviceaccount:a:tf-runner\" cannot get resource \"leases\"",
 		"another error that shows lock info": "Error: Failed to unlock state\nLock Info:\n  ID: a",

@@ -123,9 +123,9 @@ func TestBadInput(t *testing.T) {
 			reason: infrav1.ReasonNotImplemented, says: []string{"spec.sourceRef.kind", "Bucket"},
 		},
 		"field that waits": {
-			change: func(tf *infrav1.Terraform) { tf.Spec.Targets = []string{"a.b"} },
-			reason: infrav1.ReasonNotImplemented, says: []string{"spec.targets"},
-			mend: func(s *story.Story) { s.Change(func(tf *infrav1.Terraform) { tf.Spec.Targets = nil }) },
+			change: func(tf *infrav1.Terraform) { tf.Spec.BreakTheGlass = true },
+			reason: infrav1.ReasonNotImplemented, says: []string{"spec.breakTheGlass"},
+			mend: func(s *story.Story) { s.Change(func(tf *infrav1.Terraform) { tf.Spec.BreakTheGlass = false }) },
 		},
 		"word for approvePlan": {
 			change: func(tf *infrav1.Terraform) { tf.Spec.ApprovePlan = "yes" },
