@@ -87,7 +87,7 @@ func (r *TerraformReconciler) start(ctx context.Context, tf *infrav1.Terraform, 
 func (r *TerraformReconciler) withdraw(ctx context.Context, tf *infrav1.Terraform, o *observation, order decide.Order) error {
 	run := newRun(tf, o, order)
 	run.Spec.Cancel = &infrav1.Cancel{Reason: "no longer wanted before it was begun"}
-	run.Spec.RequestedAt = "" // it answers nobody
+	run.Spec.RequestedAt, run.Spec.StateOverride = "", "" // it answers nobody
 	err := r.Client.Create(ctx, run, client.FieldOwner(infrav1.FieldManager))
 	if apierrors.IsAlreadyExists(err) {
 		return nil
@@ -116,14 +116,11 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 		},
 		Spec: infrav1.TerraformRunSpec{
 			Operation: infrav1.OperationPlan, Reason: order.Reason, Target: o.facts.Target, Generation: tf.Generation,
-			Source: infrav1.RunSource{
-				Kind: o.source.Kind, Namespace: o.source.Namespace, Name: o.source.Name,
-				Revision: o.source.Revision, Digest: o.source.Digest, URL: o.source.URL,
-			},
+			Source:    sourceOfRun(tf, o),
 			Terraform: frozen(&tf.Spec, order.Destroy),
 			PodName:   PodName(tf), Hostname: Hostname(tf.Name, runSuffix(tf, active.Sequence)),
 			AppliesCompleted: tf.Status.AppliesCompleted, State: tf.Status.State.DeepCopy(),
-			Unlock: deadHolders(o.runs),
+			Unlock: deadHolders(o.runs), Kept: keptFor(tf, order), StateOverride: tf.Annotations[infrav1.StateGuardOverrideAnnotation],
 		},
 	}
 	switch {

@@ -69,6 +69,7 @@ func (e announcer) run(run *infrav1.TerraformRun) {
 	if run.Status.Unlocked != "" {
 		e.warning(infrav1.ReasonForceUnlock, fmt.Sprintf("Lock %s was released: %s", run.Status.Unlocked, run.Spec.Unlock.Evidence))
 	}
+	e.keepsakeAndState(run)
 	switch {
 	case run.Status.Phase != infrav1.RunSucceeded:
 		reason, message := failureOf(run, st.Plan.AppliedTarget)

@@ -84,7 +84,7 @@ var orders = []string{
 	infrav1.ApprovePlanAnnotation, infrav1.ApprovedByAnnotation,
 	meta.ReconcileRequestAnnotation, meta.ForceRequestAnnotation, "reconcile.fluxcd.io/resetAt",
 	"infra.contrib.fluxcd.io/reject-plan", "infra.contrib.fluxcd.io/cancel-run", "infra.contrib.fluxcd.io/abandon",
-	"infra.contrib.fluxcd.io/state-guard-override",
+	infrav1.StateGuardOverrideAnnotation,
 }
 
 func ordersChanged() predicate.Predicate {

@@ -128,9 +128,9 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 		Finalizer: controllerutil.ContainsFinalizer(tf, infrav1.Finalizer), Deleting: deleting,
 		Suspended: tf.Spec.Suspend, Unsupported: unsupportedMessage(&tf.Spec), InvalidApprove: invalidApproveMessage(&tf.Spec),
 		Auto: plan.ParseApprove(tf.Spec.ApprovePlan).Mode == plan.ApproveAuto, PlanOnly: tf.Spec.PlanOnly,
-		DestroyOnDeletion: tf.Spec.DestroyResourcesOnDeletion,
-		MayHaveResources:  st.AppliesStarted > 0 || st.LastAppliedRevision != "" || st.State != nil && st.State.Resources > 0,
-		Planned:           st.Plan.Target, Applied: st.Plan.AppliedTarget,
+		DestroyOnDeletion: tf.Spec.DestroyResourcesOnDeletion, Kept: st.Kept != nil,
+		MayHaveResources: st.AppliesStarted > 0 || st.LastAppliedRevision != "" || st.State != nil && st.State.Resources > 0,
+		Planned:          st.Plan.Target, Applied: st.Plan.AppliedTarget,
 		WasApplied: st.LastAppliedRevision != "", Ready: conditions.IsTrue(tf, meta.ReadyCondition),
 		Troubled: troubled(tf),
 	}
@@ -142,6 +142,7 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 	o.concludeRun(st)
 	f.Pod = podFacts(o.pod, o.run, o.now)
 	o.concludeLast(tf)
+	o.concludeOverride(tf)
 	if st.Plan.Pending != "" {
 		f.Plan = decide.Plan{ID: st.Plan.Pending, Target: st.Plan.Target, Drift: st.Plan.IsDriftDetectionPlan, Summary: st.Plan.Summary,
 			Approved: st.Approval != nil && st.Approval.PlanID == st.Plan.Pending}
@@ -168,10 +169,14 @@ func (o *observation) concludeSource(tf *infrav1.Terraform) error {
 		f.Unsupported = o.source.Message
 	}
 	f.Source = decide.Source{State: states[o.source.State], Message: o.source.Message, Revision: o.source.Revision}
-	if o.source.State != source.Ready {
+	revision := o.source.Revision
+	switch {
+	case f.FromKeepsake():
+		revision = keptRevision(tf.Status.Kept)
+	case o.source.State != source.Ready:
 		return nil
 	}
-	target, err := Target(&tf.Spec, o.source.Revision, f.Deleting)
+	target, err := Target(&tf.Spec, revision, f.Deleting)
 	f.Target = target
 	return err
 }

@@ -16,6 +16,9 @@ const (
 	// ApprovedByAnnotation names the approver.
 	ApprovedByAnnotation = "infra.contrib.fluxcd.io/approved-by"
 
+	// StateGuardOverrideAnnotation overrides the refusal of the state guard whose evidence it holds.
+	StateGuardOverrideAnnotation = "infra.contrib.fluxcd.io/state-guard-override"
+
 	// ProcessEndedAnnotation on a runner pod is a person's word that its process has ended.
 	ProcessEndedAnnotation = "infra.contrib.fluxcd.io/process-ended"
 

@@ -48,9 +48,8 @@ func (s settlement) set(conditionType string, status metav1.ConditionStatus, rea
 func (s settlement) common() {
 	st := &s.tf.Status
 	st.LastAttemptedRevision = s.run.Spec.Source.Revision
-	if s.run.Status.State != nil {
-		st.State = s.run.Status.State.DeepCopy()
-	}
+	s.state()
+	s.kept()
 	if s.run.Status.ApplyStartedAt != nil {
 		st.AppliesStarted++
 	}

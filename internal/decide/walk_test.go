@@ -20,7 +20,7 @@ type world struct {
 	mode      uint8 // 0 manual, 1 auto, 2 plan only, 3 auto and plan only
 	resources uint8 // may there be any
 	requested uint8
-	source    uint8 // SourceReady, or SourceMissing for all that is not
+	source    uint8 // 0 SourceReady; SourceMissing for all that is not: 1 without a keepsake, 2 with one
 	planned   uint8 // 0 never, 1 for another target, 2 for this one
 	applied   uint8 // likewise
 	plan      uint8 // 0 none, 1 of another target, 2 of this one; 3 of this one, approved; 4, 5 likewise, by drift; 6 of another target, approved
@@ -30,7 +30,7 @@ type world struct {
 	runPod    uint8 // index into runPods
 }
 
-var radix = [...]int{3, 2, 3, 4, 2, 2, 2, 3, 3, 7, 6, 2, 2, 0}
+var radix = [...]int{3, 2, 3, 4, 2, 2, 3, 3, 3, 7, 6, 2, 2, 0}
 
 // runPod is a combination of run and pod that can be met.
 type runPod struct {
@@ -124,7 +124,7 @@ func (w world) facts() Facts {
 	f := Facts{
 		Finalizer: true, Deleting: w.deletion > 0, DestroyOnDeletion: w.deletion == 2, Suspended: w.suspended == 1,
 		Auto: w.mode&1 != 0, PlanOnly: w.mode&2 != 0, MayHaveResources: w.resources == 1, Requested: w.requested == 1,
-		Source: Source{State: SourceState(w.source)}, Target: "here", Planned: targets[w.planned], Applied: targets[w.applied],
+		Source: Source{State: SourceState(min(w.source, 1))}, Kept: w.source == 2, Target: "here", Planned: targets[w.planned], Applied: targets[w.applied],
 		PlanIn: time.Duration(1-int(w.due)) * time.Hour, RetryIn: time.Duration(1-int(w.retry)) * time.Minute,
 		Run: Run{State: r.run, Operation: r.op, Target: "here", Cancelled: r.cancelled}, Pod: Pod{State: r.pod, OfRun: r.ofRun},
 	}
@@ -134,7 +134,7 @@ func (w world) facts() Facts {
 	if r.stuck {
 		f.Pod.Stuck = "no such image"
 	}
-	if f.Source.State != SourceReady {
+	if f.Source.State != SourceReady && !f.FromKeepsake() {
 		f.Target = ""
 	}
 	switch w.blocker {
@@ -169,6 +169,9 @@ var targetOfPlan = [...]uint8{0, 1, 2, 2, 2, 2, 1}
 
 // legal says whether the status can hold this combination at all.
 func (w world) legal() bool {
+	if w.source == 2 && w.deletion != 2 {
+		return false // a keepsake is for a destroy; else it is as if there were none
+	}
 	of := targetOfPlan[w.plan]
 	return of == 0 || of == w.planned
 }
@@ -299,8 +302,8 @@ var properties = []property{
 	{"nothing begins while suspended", func(f Facts, d Decision) bool {
 		return implies(f.Suspended, !begins(d) && d.Action != StartPod)
 	}},
-	{"nothing begins without an artifact", func(f Facts, d Decision) bool {
-		return implies(f.Source.State != SourceReady, !begins(d))
+	{"nothing begins without an artifact, but a destroy from what was kept", func(f Facts, d Decision) bool {
+		return implies(f.Source.State != SourceReady && begins(d), f.Kept && f.Deleting && d.Order.Destroy)
 	}},
 	{"nothing begins with a field that is not implemented, or an approvePlan that is not understood", func(f Facts, d Decision) bool {
 		return implies(f.Unsupported != "" || f.InvalidApprove != "" && !f.Deleting, !begins(d))
