@@ -129,7 +129,7 @@ func (j *job) collect(id string, before files) (*planstore.Plan, error) {
 		File:           file,
 		LockFile:       locks,
 		Engine:         j.engine.Binary().Identity,
-		ArtifactDigest: j.run.Spec.Source.Digest,
+		ArtifactDigest: j.digest,
 		Extra:          extra,
 	}, nil
 }
@@ -158,8 +158,8 @@ func (j *job) prunePlans(ctx context.Context) {
 	}
 }
 
-// variables are the values of the root module's variables in a plan, but for those without value.
-func variables(made *tfjson.Plan) map[string]any {
+// variablesOf are the values of the root module's variables in a plan, but for those without value.
+func variablesOf(made *tfjson.Plan) map[string]any {
 	values := map[string]any{}
 	for name, v := range made.Variables {
 		if v != nil && v.Value != nil {
