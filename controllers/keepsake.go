@@ -18,6 +18,15 @@ const (
 // a plan that was made from the source is not one that was made from the keepsake.
 func keptRevision(kept *infrav1.KeptStatus) string { return "kept:" + kept.Digest }
 
+// waysOut of a deletion that has neither source nor keepsake to destroy from.
+func waysOut(f *decide.Facts) string {
+	if !f.Deleting || !f.DestroyOnDeletion {
+		return ""
+	}
+	return "; no apply has kept what a destroy needs: bring the source back to destroy the resources, " +
+		"or set spec.destroyResourcesOnDeletion to false to keep them"
+}
+
 // sourceOfRun is the source's artifact, or the keepsake where there is no artifact.
 func sourceOfRun(tf *infrav1.Terraform, o *observation) infrav1.RunSource {
 	if kept := tf.Status.Kept; kept != nil && o.facts.FromKeepsake() {

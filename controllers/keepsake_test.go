@@ -71,5 +71,10 @@ func TestNewRun_OfADestroyWithoutSource(t *testing.T) {
 	run = newRun(tf, withSource, decide.Order{Destroy: true})
 	g.Expect(run.Spec.Source.Kind).To(Equal("GitRepository"), "as long as there is a source, it counts")
 	g.Expect(run.Spec.Kept).To(Equal("sha256:kept"), "but its module may be gone")
+	withNothing := &observation{now: noon, source: source.Source{State: source.Missing, Message: "not found"},
+		facts: decide.Facts{Deleting: true, DestroyOnDeletion: true}}
+	g.Expect(withNothing.concludeSource(tf)).To(Succeed())
+	g.Expect(withNothing.facts.Target).To(BeEmpty())
+	g.Expect(withNothing.facts.Source.Message).To(And(HavePrefix("not found; "), ContainSubstring("spec.destroyResourcesOnDeletion to false")))
 	g.Expect(newRun(tf, withSource, decide.Order{}).Spec.Kept).To(BeEmpty(), "a keepsake is for a destroy only")
 }

@@ -174,6 +174,7 @@ func (o *observation) concludeSource(tf *infrav1.Terraform) error {
 	case f.FromKeepsake():
 		revision = keptRevision(tf.Status.Kept)
 	case o.source.State != source.Ready:
+		f.Source.Message += waysOut(f)
 		return nil
 	}
 	target, err := Target(&tf.Spec, revision, f.Deleting)

@@ -69,7 +69,7 @@ func Guard(recorded, found *v1alpha2.StateStatus) error {
 	if recorded == nil || recorded.Lineage == "" {
 		return nil
 	}
-	trouble := Trouble("")
+	var trouble Trouble
 	switch {
 	case found == nil:
 		trouble = Gone

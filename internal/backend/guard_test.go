@@ -1,6 +1,7 @@
 package backend_test
 
 import (
+	"errors"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -48,7 +49,7 @@ func TestGuard(t *testing.T) {
 				g.Expect(err).NotTo(HaveOccurred(), tc.reason)
 				return
 			}
-			refused, ok := err.(*backend.GuardError)
+			refused, ok := errors.AsType[*backend.GuardError](err)
 			g.Expect(ok).To(BeTrue(), tc.reason)
 			g.Expect(refused.Trouble).To(Equal(tc.trouble), tc.reason)
 			g.Expect(refused.Error()).To(ContainSubstring(tc.says))

@@ -45,6 +45,7 @@ var additive = []string{
 	"status.appliesCompleted",
 	"status.appliesStarted",
 	"status.approval",
+	"status.kept",
 	"status.plan.appliedTarget",
 	"status.plan.digest",
 	"status.plan.run",
@@ -52,6 +53,7 @@ var additive = []string{
 	"status.plan.target",
 	"status.runSequence",
 	"status.state",
+	"status.stateOverride",
 }
 
 func TestSchema_HasEveryFieldOfTheIncumbent(t *testing.T) {
