@@ -120,7 +120,7 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 			Terraform: frozen(&tf.Spec, order.Destroy),
 			PodName:   PodName(tf), Hostname: Hostname(tf.Name, runSuffix(tf, active.Sequence)),
 			AppliesCompleted: tf.Status.AppliesCompleted, State: tf.Status.State.DeepCopy(),
-			Unlock: deadHolders(o.runs), Kept: keptFor(tf, order), StateOverride: tf.Annotations[infrav1.StateGuardOverrideAnnotation],
+			Unlock: deadHolders(o.runs), Kept: keptDigest(tf), StateOverride: tf.Annotations[infrav1.StateGuardOverrideAnnotation],
 		},
 	}
 	switch {

@@ -40,9 +40,9 @@ func sourceOfRun(tf *infrav1.Terraform, o *observation) infrav1.RunSource {
 	}
 }
 
-// keptFor is the digest of the keepsake that a destroy may fall back on.
-func keptFor(tf *infrav1.Terraform, order decide.Order) string {
-	if tf.Status.Kept == nil || !order.Destroy {
+// keptDigest names the keepsake that a destroy may fall back on.
+func keptDigest(tf *infrav1.Terraform) string {
+	if tf.Status.Kept == nil {
 		return ""
 	}
 	return tf.Status.Kept.Digest

@@ -48,7 +48,7 @@ type job struct {
 	module   string            // fetch: the folder of the module in it
 	digest   string            // fetch: of the artifact, or of the keepsake
 	kept     *keepsake.Kept    // fetch: what is worked from in place of an artifact
-	toKeep   *keepsake.Kept    // apply: the variables that a destroy will need
+	toKeep   *keepsake.Kept    // workspace, apply: the variables that a destroy will need
 	backend  *backend.Settings // workspace
 	engine   *engine.Engine    // findEngine
 	stored   *planstore.Plan   // plan and loadPlan

@@ -34,7 +34,7 @@ func (j *job) fetch(ctx context.Context) error {
 		return j.fetchKept(ctx, j.run.Spec.Source.Digest)
 	}
 	err := j.fetchArtifact(ctx)
-	if err == nil || j.run.Spec.Kept == "" || ctx.Err() != nil {
+	if err == nil || !j.mayFallBack() || ctx.Err() != nil {
 		return err
 	}
 	if keptErr := j.fetchKept(ctx, j.run.Spec.Kept); keptErr != nil {
@@ -44,6 +44,9 @@ func (j *job) fetch(ctx context.Context) error {
 	j.log.Info("the artifact can't be had; the destroy works from what was kept", "error", err.Error())
 	return nil
 }
+
+// mayFallBack: only a destroy works from what is not the present source and inputs.
+func (j *job) mayFallBack() bool { return j.run.Spec.Terraform.Destroy && j.run.Spec.Kept != "" }
 
 // fetchKept unpacks a keepsake in place of an artifact. What shapes a plan is then as it was when it was kept.
 func (j *job) fetchKept(ctx context.Context, digest string) error {
@@ -82,7 +85,7 @@ func (j *job) keptVariables(ctx context.Context) []byte {
 	switch {
 	case j.kept != nil:
 		return j.kept.Variables
-	case j.run.Spec.Kept == "":
+	case !j.mayFallBack():
 		return nil
 	}
 	kept, err := keepsake.Load(ctx, j.cfg.Client, j.owner, j.run.Spec.Kept)
@@ -120,6 +123,20 @@ func (j *job) keep(ctx context.Context) {
 		kept = &v1alpha2.RunKept{Message: text}
 	}
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Kept = kept })
+}
+
+// keepUnchanged is for an object that has no keepsake, though its infrastructure is as the module says: one that was
+// applied by another controller, or before there were keepsakes.
+func (j *job) keepUnchanged(ctx context.Context) {
+	if j.run.Spec.Kept != "" {
+		return
+	}
+	j.keep(ctx)
+	j.report.set(func(s *v1alpha2.TerraformRunStatus) {
+		if s.Kept != nil && s.Kept.Digest == "" {
+			s.Kept = nil // an apply will say it; a drift check does not, each time
+		}
+	})
 }
 
 func (j *job) store(ctx context.Context) (*v1alpha2.RunKept, error) {

@@ -99,6 +99,21 @@ func TestKeepsake_ThereIsOneForEachObject(t *testing.T) {
 	g.Expect(w.secretsLike("tfkeep-demo-")).To(HaveLen(1), "the older one is removed")
 }
 
+func TestKeepsake_OfWhatWasAppliedByAnother(t *testing.T) {
+	g := NewWithT(t)
+	w, applied := keeper(t)
+	unchanged := w.plan()
+	g.Expect(unchanged.Status.Plan.HasChanges).To(BeFalse())
+	g.Expect(unchanged.Status.Kept.Digest).NotTo(BeEmpty(), "no keepsake is recorded in the run's order, so one is made")
+	again := w.execute(t.Context(), w.newRun(v1alpha2.OperationPlan, func(r *v1alpha2.TerraformRun) { r.Spec.Kept = applied.Status.Kept.Digest }))
+	g.Expect(again.Status.Kept).To(BeNil(), "there is one already")
+
+	w.inputsGone()
+	w.destroys(unchanged, func(r *v1alpha2.TerraformRun) {
+		r.Spec.Source = v1alpha2.RunSource{Kind: v1alpha2.SourceKept, Namespace: w.namespace, Name: "demo", Revision: revision, Digest: unchanged.Status.Kept.Digest}
+	})
+}
+
 func TestKeepsake_OfAnApplyThatFailedHalfWay(t *testing.T) {
 	g := NewWithT(t)
 	w := newWorld(t, map[string]string{"main.tf": `

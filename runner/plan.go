@@ -138,6 +138,7 @@ func (j *job) collect(id string, before files) (*planstore.Plan, error) {
 // removed after that.
 func (j *job) storePlan(ctx context.Context) error {
 	if j.stored == nil {
+		j.keepUnchanged(ctx)
 		return nil
 	}
 	if err := planstore.Save(ctx, j.cfg.Client, j.owner, j.spec.GetWorkspace(), j.stored); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
 	"github.com/terraform-controller/terraform-controller/internal/inputs"
+	"github.com/terraform-controller/terraform-controller/internal/keepsake"
 )
 
 const (
@@ -48,6 +49,7 @@ func (j *job) variables(ctx context.Context) ([]byte, error) {
 	}
 	j.secrets.add(read.Secrets...)
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inputs = read.Read })
+	j.toKeep = &keepsake.Kept{Variables: read.File, Secrets: read.Secrets}
 	return j.overKept(read.File)
 }
 

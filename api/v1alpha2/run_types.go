@@ -90,7 +90,8 @@ type TerraformRunSpec struct {
 	// +optional
 	Unlock *Unlock `json:"unlock,omitempty"`
 
-	// Kept is the digest of what an apply has kept, for a destroy to work from where source or inputs can't be had.
+	// Kept is the digest of what an apply has kept, for a destroy to work from where source or inputs can't be had. Where
+	// there is none, a plan that finds nothing to change keeps it.
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
 	// +optional
 	Kept string `json:"kept,omitempty"`
@@ -240,7 +241,8 @@ type TerraformRunStatus struct {
 	// +optional
 	StateOverridden string `json:"stateOverridden,omitempty"`
 
-	// Kept is what an apply has kept for a destroy, stored before the engine was started.
+	// Kept is what is kept for a destroy: by an apply, stored before the engine was started, or by the first plan that
+	// found nothing to change.
 	// +optional
 	Kept *RunKept `json:"kept,omitempty"`
 
