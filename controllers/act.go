@@ -112,7 +112,7 @@ func refusedRun(tf *infrav1.Terraform, run *infrav1.TerraformRun, cause error) d
 func (r *TerraformReconciler) withdraw(ctx context.Context, tf *infrav1.Terraform, o *observation, d decide.Decision) (decide.Decision, error) {
 	run := newRun(tf, o, d.Order)
 	run.Spec.Cancel = &infrav1.Cancel{Reason: "no longer wanted before it was begun"}
-	run.Spec.RequestedAt = "" // it answers nobody
+	run.Spec.RequestedAt, run.Spec.StateOverride = "", "" // it answers nobody
 	err := r.Client.Create(ctx, run, client.FieldOwner(infrav1.FieldManager))
 	switch {
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
@@ -144,15 +144,13 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 		},
 		Spec: infrav1.TerraformRunSpec{
 			Operation: infrav1.OperationPlan, Reason: order.Reason, Target: o.facts.Target, Generation: tf.Generation,
-			Source: infrav1.RunSource{
-				Kind: o.source.Kind, Namespace: o.source.Namespace, Name: o.source.Name,
-				Revision: o.source.Revision, Digest: o.source.Digest, URL: o.source.URL,
-			},
+			Source:    sourceOfRun(tf, o),
 			Terraform: frozen(&tf.Spec, order.Destroy),
 			// Not of the sequence: a run that was deleted and made anew must not pass for the process of the first.
 			PodName: PodName(tf), Hostname: Hostname(tf.Name, rand.String(hostnameDigits)),
 			AppliesCompleted: tf.Status.AppliesCompleted,
 			Backend:          backendOf(&tf.Spec), Unlock: unlockOrder(tf, o.runs),
+			Kept: keptDigest(tf), StateOverride: tf.Annotations[infrav1.StateGuardOverrideAnnotation],
 		},
 	}
 	if tf.Status.State != nil && (tf.Status.State.Backend == "" || tf.Status.State.Backend == run.Spec.Backend) {

@@ -91,6 +91,7 @@ func (e announcer) run(run *infrav1.TerraformRun) {
 	if run.Status.Unlocked != "" && run.Spec.Unlock != nil {
 		e.warning(infrav1.ReasonForceUnlock, fmt.Sprintf("Lock %s was released: %s", run.Status.Unlocked, run.Spec.Unlock.Evidence))
 	}
+	e.keepsakeAndState(run)
 	switch {
 	case run.Status.Phase != infrav1.RunSucceeded:
 		e.failed(run)

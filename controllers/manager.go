@@ -88,7 +88,7 @@ var orders = []string{
 	infrav1.ApprovePlanAnnotation, infrav1.ApprovedByAnnotation,
 	meta.ReconcileRequestAnnotation, meta.ForceRequestAnnotation, infrav1.ResetRequestAnnotation,
 	infrav1.RejectPlanAnnotation, infrav1.CancelRunAnnotation, "infra.contrib.fluxcd.io/abandon",
-	"infra.contrib.fluxcd.io/state-guard-override",
+	infrav1.StateGuardOverrideAnnotation,
 }
 
 func ordersChanged() predicate.Predicate {

@@ -144,6 +144,7 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 		Suspended: tf.Spec.Suspend, Unsupported: unsupportedMessage(&tf.Spec), InvalidApprove: invalidApproveMessage(&tf.Spec),
 		Auto: mode == plan.ApproveAuto, AutoSafe: mode == plan.ApproveSafe, Disabled: mode == plan.ApproveDisable, PlanOnly: tf.Spec.PlanOnly,
 		DestroyOnDeletion: tf.Spec.DestroyResourcesOnDeletion, Destroy: tf.Spec.Destroy, Force: tf.Spec.Force,
+		Kept:             st.Kept != nil,
 		MayHaveResources: mayHaveResources(st, o.runs), Destroyed: st.Plan.Destroyed,
 		Planned: st.Plan.Target, Applied: st.Plan.AppliedTarget,
 		WasApplied: st.LastAppliedRevision != "", Ready: saysItIsDone(tf),
@@ -158,6 +159,7 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 	o.concludeRun(tf)
 	o.concludePod()
 	o.concludeLast(tf)
+	o.concludeOverride(tf)
 	f.Plan = planFacts(tf)
 	f.PlanIn = planIn(tf, o.now)
 	return nil
@@ -193,10 +195,15 @@ func (o *observation) concludeSource(tf *infrav1.Terraform) error {
 		f.Unsupported = o.source.Message
 	}
 	f.Source = decide.Source{State: states[o.source.State], Message: o.source.Message, Revision: o.source.Revision}
-	if o.source.State != source.Ready {
+	revision := o.source.Revision + " " + o.source.Digest
+	switch {
+	case f.FromKeepsake():
+		revision = keptRevision(tf.Status.Kept)
+	case o.source.State != source.Ready:
+		f.Source.Message += waysOut(f)
 		return nil
 	}
-	target, err := Target(&tf.Spec, o.source.Revision+" "+o.source.Digest, f.Deleting)
+	target, err := Target(&tf.Spec, revision, f.Deleting)
 	f.Target = target
 	return err
 }

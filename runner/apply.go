@@ -13,6 +13,7 @@ import (
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
 	"github.com/terraform-controller/terraform-controller/internal/inputs"
+	"github.com/terraform-controller/terraform-controller/internal/keepsake"
 	"github.com/terraform-controller/terraform-controller/internal/plan"
 	"github.com/terraform-controller/terraform-controller/internal/planstore"
 	"github.com/terraform-controller/terraform-controller/runner/engine"
@@ -51,8 +52,8 @@ func (j *job) applicable(stored *planstore.Plan) error {
 	case stored.Engine != own:
 		return fmt.Errorf("the plan was made with %s %s, the runner's engine is %s %s",
 			stored.Engine.Name, stored.Engine.Version, own.Name, own.Version)
-	case stored.ArtifactDigest != j.run.Spec.Source.Digest:
-		return fmt.Errorf("the plan was made of artifact %s, the run is for %s", stored.ArtifactDigest, j.run.Spec.Source.Digest)
+	case stored.ArtifactDigest != j.digest:
+		return fmt.Errorf("the plan was made of artifact %s, the run is for %s", stored.ArtifactDigest, j.digest)
 	}
 	return nil
 }
@@ -75,6 +76,7 @@ func (j *job) apply(ctx context.Context) error {
 	if err := j.prepareApply(ctx); err != nil {
 		return err
 	}
+	j.keep(ctx)
 	if err := j.reportApplyStart(ctx); err != nil {
 		return err
 	}
@@ -103,7 +105,7 @@ func (j *job) prepareApply(ctx context.Context) error {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan = describe(j.stored, changes) })
-	if err := j.fixVariables(ctx, variables(made)); err != nil {
+	if err := j.fixVariables(ctx, variablesOf(made)); err != nil {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
 	return nil
@@ -118,17 +120,21 @@ func (j *job) fixVariables(ctx context.Context, planned map[string]any) error {
 	read, err := inputs.Read(ctx, j.cfg.Client, j.run.Namespace, j.spec)
 	if err != nil {
 		j.log.Info("inputs can't be read any more; the plan's values are used", "error", err.Error())
-	} else {
-		j.secrets.add(read.Secrets...)
-		if err := json.Unmarshal(read.File, &values); err != nil {
-			return fmt.Errorf("decode inputs: %w", err)
+		read = &inputs.Result{File: []byte("{}")}
+		if kept := j.keptVariables(ctx); kept != nil {
+			read.File = kept
 		}
+	}
+	j.secrets.add(read.Secrets...)
+	if err := json.Unmarshal(read.File, &values); err != nil {
+		return fmt.Errorf("decode inputs: %w", err)
 	}
 	maps.Copy(values, planned)
 	file, err := json.Marshal(values)
 	if err != nil {
 		return fmt.Errorf("encode the plan's variables: %w", err)
 	}
+	j.toKeep = &keepsake.Kept{Variables: file, Secrets: read.Secrets}
 	return j.writeModuleFile(variablesFile, file)
 }
 

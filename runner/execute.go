@@ -9,6 +9,7 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
+	"github.com/terraform-controller/terraform-controller/internal/keepsake"
 	"github.com/terraform-controller/terraform-controller/internal/planstore"
 	"github.com/terraform-controller/terraform-controller/runner/engine"
 )
@@ -45,6 +46,9 @@ type job struct {
 
 	root     string            // fetch: the folder of the artifact
 	module   string            // fetch: the folder of the module in it
+	digest   string            // fetch: of the artifact, or of the keepsake
+	kept     *keepsake.Kept    // fetch: what is worked from in place of an artifact
+	toKeep   *keepsake.Kept    // workspace, apply: the variables that a destroy will need
 	backend  *backend.Settings // workspace
 	engine   *engine.Engine    // findEngine
 	stored   *planstore.Plan   // plan and loadPlan

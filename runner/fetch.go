@@ -14,8 +14,8 @@ import (
 	"github.com/terraform-controller/terraform-controller/internal/source"
 )
 
-// fetch gets the artifact of the run into an empty folder, verified against its digest, and finds the module in it.
-func (j *job) fetch(ctx context.Context) error {
+// fetchArtifact gets the artifact of the run into an empty folder, verified against its digest, and finds the module in it.
+func (j *job) fetchArtifact(ctx context.Context) error {
 	root := j.cfg.dir(j.owner.Name)
 	if err := emptied(root); err != nil {
 		return fail(v1alpha2.ReasonArtifactFailed, fmt.Errorf("empty the working directory: %w", err))
@@ -34,7 +34,7 @@ func (j *job) fetch(ctx context.Context) error {
 	if err != nil {
 		return fail(v1alpha2.ReasonArtifactFailed, err)
 	}
-	j.root = root
+	j.root, j.digest = root, j.run.Spec.Source.Digest
 	return j.findModule()
 }
 

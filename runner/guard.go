@@ -27,13 +27,29 @@ func (j *job) guard(ctx context.Context) error {
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
-	if err := backend.Guard(j.run.Spec.State, found); err != nil {
-		return fail(v1alpha2.ReasonStateGuard, err)
+	if err := j.accept(found); err != nil {
+		return err
 	}
 	if err := j.unlock(ctx); err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
 	return j.readLock(ctx)
+}
+
+// accept refuses a state that is not what the last run left, unless a person has overridden exactly this refusal.
+func (j *job) accept(found *v1alpha2.StateStatus) error {
+	err := backend.Guard(j.run.Spec.State, found)
+	refused, ok := errors.AsType[*backend.GuardError](err)
+	if !ok {
+		return err
+	}
+	if refused.Token() == j.run.Spec.StateOverride {
+		j.log.Info("the state guard is overridden", "by", j.run.Spec.StateOverride, "refused", err.Error())
+		j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.StateOverridden = err.Error() })
+		return nil
+	}
+	return fail(v1alpha2.ReasonStateGuard, fmt.Errorf("%w. Nothing was done: put the state back, or, to go on with what is there, set the annotation %s: %s",
+		err, v1alpha2.StateGuardOverrideAnnotation, refused.Token()))
 }
 
 // unlock releases the one lock that the run has orders to release: by its ID, or because the pod that holds it has
@@ -117,10 +133,7 @@ func (j *job) guardPulled(ctx context.Context) error {
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
-	if err := backend.Guard(j.run.Spec.State, found); err != nil {
-		return fail(v1alpha2.ReasonStateGuard, err)
-	}
-	return nil
+	return j.accept(found)
 }
 
 // readState is the state as it is now, nil when there is none.

@@ -40,9 +40,9 @@ func (j *job) observe(e engine.Event) {
 }
 
 // initialise prepares backend, modules and providers, and selects the workspace. An apply takes the versions of its
-// plan, whatever spec.upgradeOnInit says.
+// plan, and a keepsake has its own, whatever spec.upgradeOnInit says.
 func (j *job) initialise(ctx context.Context) error {
-	upgrade := j.run.Spec.Operation == v1alpha2.OperationPlan && j.spec.GetUpgradeOnInit()
+	upgrade := j.run.Spec.Operation == v1alpha2.OperationPlan && j.spec.GetUpgradeOnInit() && j.kept == nil
 	if err := j.engine.Init(ctx, engine.InitOptions{Upgrade: upgrade}); err != nil {
 		return j.engineFailure(v1alpha2.ReasonTFExecInitFailed, err)
 	}

@@ -143,7 +143,7 @@ func (j *job) collect(id string, before files) (*planstore.Plan, error) {
 		File:           file,
 		LockFile:       locks,
 		Engine:         j.engine.Binary().Identity,
-		ArtifactDigest: j.run.Spec.Source.Digest,
+		ArtifactDigest: j.digest,
 		Extra:          extra,
 	}, nil
 }
@@ -152,6 +152,7 @@ func (j *job) collect(id string, before files) (*planstore.Plan, error) {
 // removed after that.
 func (j *job) storePlan(ctx context.Context) error {
 	if j.stored == nil {
+		j.keepUnchanged(ctx)
 		return nil
 	}
 	if err := planstore.Save(ctx, j.cfg.Client, j.owner, j.spec.GetWorkspace(), j.stored); err != nil {
@@ -172,8 +173,8 @@ func (j *job) prunePlans(ctx context.Context) {
 	}
 }
 
-// variables are the values of the root module's variables in a plan, but for those without value.
-func variables(made *tfjson.Plan) map[string]any {
+// variablesOf are the values of the root module's variables in a plan, but for those without value.
+func variablesOf(made *tfjson.Plan) map[string]any {
 	values := map[string]any{}
 	for name, v := range made.Variables {
 		if v != nil && v.Value != nil {

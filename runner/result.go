@@ -96,6 +96,7 @@ func (j *job) finish(ctx context.Context, workErr error) error {
 	if err != nil {
 		return fmt.Errorf("report the result: %w", err)
 	}
+	j.pruneKept(ctx)
 	if workErr == nil && j.run.Spec.Operation == v1alpha2.OperationPlan {
 		ctx, cancel := context.WithTimeout(ctx, stateTime)
 		defer cancel()

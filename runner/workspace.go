@@ -9,6 +9,7 @@ import (
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
 	"github.com/terraform-controller/terraform-controller/internal/inputs"
+	"github.com/terraform-controller/terraform-controller/internal/keepsake"
 )
 
 const (
@@ -30,16 +31,26 @@ func (j *job) workspace(ctx context.Context) error {
 	if j.run.Spec.Operation == v1alpha2.OperationApply {
 		return nil
 	}
-	read, err := inputs.Read(ctx, j.cfg.Client, j.run.Namespace, j.spec)
+	file, err := j.variables(ctx)
 	if err != nil {
 		return fail(v1alpha2.ReasonVarsGenerationFailed, err)
 	}
-	j.secrets.add(read.Secrets...)
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inputs = read.Read })
-	if err := j.writeModuleFile(variablesFile, read.File); err != nil {
+	if err := j.writeModuleFile(variablesFile, file); err != nil {
 		return fail(v1alpha2.ReasonVarsGenerationFailed, err)
 	}
 	return nil
+}
+
+// variables is the file of variables, of the inputs as they are now. A destroy may fall back on what was kept.
+func (j *job) variables(ctx context.Context) ([]byte, error) {
+	read, err := inputs.Read(ctx, j.cfg.Client, j.run.Namespace, j.spec)
+	if err != nil {
+		return j.keptInstead(ctx, err)
+	}
+	j.secrets.add(read.Secrets...)
+	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inputs = read.Read })
+	j.toKeep = &keepsake.Kept{Variables: read.File, Secrets: read.Secrets}
+	return j.overKept(read.File)
 }
 
 func (j *job) writeBackend() error {

@@ -22,6 +22,9 @@ const (
 	// ApprovedByAnnotation names the approver.
 	ApprovedByAnnotation = "infra.contrib.fluxcd.io/approved-by"
 
+	// StateGuardOverrideAnnotation overrides the refusal of the state guard whose evidence it holds.
+	StateGuardOverrideAnnotation = "infra.contrib.fluxcd.io/state-guard-override"
+
 	// ResetRequestAnnotation sets the count of failures to 0, when its value equals that of reconcile.fluxcd.io/requestedAt.
 	ResetRequestAnnotation = "reconcile.fluxcd.io/resetAt"
 

@@ -21,7 +21,7 @@ const (
 
 // TerraformRunSpec is a work order. The controller writes it once; only cancel may be added afterwards. Each field
 // compares itself with its old value; what is left for the whole is that none comes or goes.
-// +kubebuilder:validation:XValidation:rule="has(self.requestedAt) == has(oldSelf.requestedAt) && has(self.appliesCompleted) == has(oldSelf.appliesCompleted) && has(self.plan) == has(oldSelf.plan) && has(self.approval) == has(oldSelf.approval) && has(self.state) == has(oldSelf.state) && has(self.backend) == has(oldSelf.backend) && has(self.unlock) == has(oldSelf.unlock)",message="a run is immutable, only cancel may be set"
+// +kubebuilder:validation:XValidation:rule="has(self.requestedAt) == has(oldSelf.requestedAt) && has(self.appliesCompleted) == has(oldSelf.appliesCompleted) && has(self.plan) == has(oldSelf.plan) && has(self.approval) == has(oldSelf.approval) && has(self.state) == has(oldSelf.state) && has(self.backend) == has(oldSelf.backend) && has(self.unlock) == has(oldSelf.unlock) && has(self.kept) == has(oldSelf.kept) && has(self.stateOverride) == has(oldSelf.stateOverride)",message="a run is immutable, only cancel may be set"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || has(self.cancel)",message="a cancelled run stays cancelled"
 // +kubebuilder:validation:XValidation:rule="self.operation != 'Apply' || has(self.plan)",message="an apply names the stored plan that it applies"
 type TerraformRunSpec struct {
@@ -95,14 +95,29 @@ type TerraformRunSpec struct {
 	// +optional
 	Unlock *Unlock `json:"unlock,omitempty"`
 
+	// Kept is the digest of what an apply has kept, for a destroy to work from where source or inputs can't be had. Where
+	// there is none, a plan that finds nothing to change keeps it.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
+	// +optional
+	Kept string `json:"kept,omitempty"`
+
+	// StateOverride is the evidence of the state guard that a person has overridden: a state with this evidence, and no
+	// other, is worked on though the guard would refuse it.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
+	// +optional
+	StateOverride string `json:"stateOverride,omitempty"`
+
 	// Cancel asks the runner to stop.
 	// +optional
 	Cancel *Cancel `json:"cancel,omitempty"`
 }
 
+// SourceKept is the kind of a run's source that is what the last apply has kept; its digest is that of spec.kept.
+const SourceKept = "Kept"
+
 // RunSource is the exact artifact of a run.
 type RunSource struct {
-	// Kind of the source.
+	// Kind of the source; Kept for what the last apply has kept.
 	Kind string `json:"kind"`
 	// Namespace of the source.
 	Namespace string `json:"namespace"`
@@ -231,6 +246,15 @@ type TerraformRunStatus struct {
 	// +optional
 	Unlocked string `json:"unlocked,omitempty"`
 
+	// StateOverridden says, with the evidence, which refusal of the state guard was overridden by spec.stateOverride.
+	// +optional
+	StateOverridden string `json:"stateOverridden,omitempty"`
+
+	// Kept is what is kept for a destroy: by an apply, stored before the engine was started, or by the first plan that
+	// found nothing to change.
+	// +optional
+	Kept *RunKept `json:"kept,omitempty"`
+
 	// Lock that stood in the way.
 	// +optional
 	Lock *LockInfo `json:"lock,omitempty"`
@@ -254,6 +278,19 @@ type TerraformRunStatus struct {
 	// Failure of a run that failed or was cancelled.
 	// +optional
 	Failure *RunFailure `json:"failure,omitempty"`
+}
+
+// RunKept is what an apply has kept for a destroy, or why it has not.
+type RunKept struct {
+	// Digest of what is kept, sha256:<hex>; empty when nothing could be kept.
+	// +optional
+	Digest string `json:"digest,omitempty"`
+	// Size of what is kept, in bytes.
+	// +optional
+	Size int64 `json:"size,omitempty"`
+	// Message says why nothing is kept.
+	// +optional
+	Message string `json:"message,omitempty"`
 }
 
 // RunnerIdentity names the pod that has claimed a run.

@@ -114,6 +114,44 @@ type TerraformStatus struct {
 	// State is the state as the last run left it.
 	// +optional
 	State *StateStatus `json:"state,omitempty"`
+
+	// StateOverride is the last refusal of the state guard that a person has overridden.
+	// +optional
+	StateOverride *StateOverride `json:"stateOverride,omitempty"`
+
+	// Kept is what the last apply has kept, so that a destroy needs neither source nor inputs.
+	// +optional
+	Kept *KeptStatus `json:"kept,omitempty"`
+}
+
+// StateOverride records that a refusal of the state guard was overridden.
+type StateOverride struct {
+	// Token is the evidence that the annotation state-guard-override named.
+	Token string `json:"token"`
+
+	// Message says what was found and what was expected.
+	// +optional
+	Message string `json:"message,omitempty"`
+
+	// Run that went on.
+	Run string `json:"run"`
+
+	// At is when that run ended.
+	At metav1.Time `json:"at"`
+}
+
+// KeptStatus names what an apply has kept in a Secret of the object's namespace.
+type KeptStatus struct {
+	// Digest of what is kept, sha256:<hex>.
+	Digest string `json:"digest"`
+
+	// Revision that it is of.
+	// +optional
+	Revision string `json:"revision,omitempty"`
+
+	// Size in bytes.
+	// +optional
+	Size int64 `json:"size,omitempty"`
 }
 
 // ActiveRun names the run that may work on an object.

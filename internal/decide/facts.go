@@ -41,9 +41,12 @@ type Facts struct {
 	// Requested: somebody asked for a plan, and none has been made since.
 	Requested bool
 
+	// Kept: an apply has stored what a destroy needs, so that it can do without the source.
+	Kept bool
+
 	// Source of the module.
 	Source Source
-	// Target identifies what a plan made now would be made for; "" without an artifact.
+	// Target identifies what a plan made now would be made for; "" without an artifact or a keepsake.
 	Target string
 	// Planned is the target of the last successful plan.
 	Planned string
@@ -80,6 +83,12 @@ type Facts struct {
 	Troubled bool
 	// Ready: the condition Ready is True now, for this target.
 	Ready bool
+}
+
+// FromKeepsake says that the object's end is worked on from what an apply has kept, because its source has nothing to
+// offer. Target is then that of the kept files.
+func (f *Facts) FromKeepsake() bool {
+	return f.Kept && f.Deleting && f.DestroyOnDeletion && f.Source.State != SourceReady
 }
 
 // SourceState is what is known of a source.

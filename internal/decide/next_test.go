@@ -526,6 +526,25 @@ func TestNext(t *testing.T) {
 				f.DestroyOnDeletion, f.Target, f.Source = true, "", Source{State: SourceMissing, Message: "gone"}
 			}), posture: Stuck, ready: Ready{False, v1alpha2.ReasonArtifactFailed, "gone"},
 		},
+		"deleted with destroy, source gone, keepsake": {
+			reason: "what an apply has kept is enough to destroy",
+			facts: settled(deleting, func(f *Facts) {
+				f.DestroyOnDeletion, f.Kept, f.Source = true, true, Source{State: SourceMissing, Message: "gone"}
+			}), action: Reserve, order: Order{OpPlan, true, ReasonDeletion}, posture: Working,
+			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
+		},
+		"deleted with destroy, source denied, keepsake": {
+			reason: "nothing of the source is looked at",
+			facts: settled(deleting, pending, func(f *Facts) {
+				f.DestroyOnDeletion, f.Kept, f.Planned, f.Source = true, true, "destroyed", Source{State: SourceDenied}
+			}), action: Reserve, order: Order{OpApply, true, ReasonDeletion}, posture: Working,
+		},
+		"source missing, keepsake": {
+			reason: "a keepsake is for the end only",
+			facts: settled(func(f *Facts) {
+				f.Target, f.Kept, f.Source = "", true, Source{State: SourceMissing, Message: "gone"}
+			}), posture: Stuck, ready: Ready{False, v1alpha2.ReasonArtifactFailed, "gone"},
+		},
 	}
 	decided := map[string]bool{}
 	for name, tc := range cases {

@@ -34,11 +34,11 @@ func unsupported(f *Facts) bool { return f.Unsupported != "" }
 // invalidApprove does not matter to a deletion, which approves its own plan.
 func invalidApprove(f *Facts) bool { return f.InvalidApprove != "" && !f.Deleting }
 
-func sourceDenied(f *Facts) bool { return f.Source.State == SourceDenied }
+func sourceDenied(f *Facts) bool { return f.Source.State == SourceDenied && !f.FromKeepsake() }
 
-func sourceMissing(f *Facts) bool { return f.Source.State == SourceMissing }
+func sourceMissing(f *Facts) bool { return f.Source.State == SourceMissing && !f.FromKeepsake() }
 
-func sourceEmpty(f *Facts) bool { return f.Source.State == SourceNoArtifact }
+func sourceEmpty(f *Facts) bool { return f.Source.State == SourceNoArtifact && !f.FromKeepsake() }
 
 // failedNotDue: a failure holds for its target only; a new revision, a new spec or a request is tried at once.
 func failedNotDue(f *Facts) bool {

@@ -56,10 +56,8 @@ func (s settlement) common() {
 	if s.run.Spec.Source.Revision != "" {
 		st.LastAttemptedRevision = s.run.Spec.Source.Revision
 	}
-	if s.run.Status.State != nil {
-		st.State = s.run.Status.State.DeepCopy()
-		st.State.Backend = s.run.Spec.Backend
-	}
+	s.state()
+	s.kept()
 	if s.run.Status.Inventory != nil {
 		st.Inventory = s.run.Status.Inventory.DeepCopy()
 	}

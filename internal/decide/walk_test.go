@@ -17,7 +17,7 @@ import (
 // world is a combination of facts, each a small number, so that it has an index.
 type world struct {
 	deletion  uint8 // 0 no, 1 keep the resources, 2 destroy them; 3 no, but spec.destroy
-	blocker   uint8 // 0 none, 1 suspended, 2 a field is not implemented, 3 approvePlan is invalid, 4 a dependency, 5 dependants, 6 retry limit, 7 queue, 8 the source is missing
+	blocker   uint8 // 0 none, 1 suspended, 2 a field is not implemented, 3 approvePlan is invalid, 4 a dependency, 5 dependants, 6 retry limit, 7 queue, 8 the source is missing, 9 likewise, but there is a keepsake
 	mode      uint8 // 0 manual, 1 auto, 2 plan only, 3 plan only and forced, 4 safe, 5 disable
 	resources uint8 // may there be any
 	requested uint8
@@ -30,7 +30,7 @@ type world struct {
 	runPod    uint8 // index into runPods
 }
 
-var radix = [...]int{4, 9, 6, 2, 2, 3, 3, 9, 6, 2, 2, 0}
+var radix = [...]int{4, 10, 6, 2, 2, 3, 3, 9, 6, 2, 2, 0}
 
 // fixed is the number of leading facts that no step changes: worlds that differ there do not meet.
 const fixed = 3
@@ -176,6 +176,8 @@ func (w world) block(f *Facts) {
 		f.Queue.Full = true
 	case 8:
 		f.Source.State, f.Target = SourceMissing, ""
+	case 9:
+		f.Source.State, f.Kept = SourceMissing, true
 	}
 }
 
@@ -204,7 +206,7 @@ func (w world) planAndLast(f *Facts) {
 var targetOfPlan = [...]uint8{0, 1, 1, 2, 2, 2, 2, 2, 2}
 
 // meet has, for each value of deletion, the blockers that are walked with it: those that the rules look at then.
-var meet = [...]string{"01234678", "012358", "0123578", "08"}
+var meet = [...]string{"01234678", "012358", "01235789", "08"}
 
 // legal says whether the status can hold this combination at all, and whether its parts have to do with each other.
 func (w world) legal() bool {
@@ -372,8 +374,8 @@ var properties = []property{
 	{"nothing begins while suspended", func(f *Facts, d *Decision) bool {
 		return implies(f.Suspended, !begins(d) && d.Action != StartPod)
 	}},
-	{"nothing begins without an artifact", func(f *Facts, d *Decision) bool {
-		return implies(f.Source.State != SourceReady, !begins(d))
+	{"nothing begins without an artifact, but a destroy from what was kept", func(f *Facts, d *Decision) bool {
+		return implies(f.Source.State != SourceReady && begins(d), f.Kept && f.Deleting && d.Order.Destroy)
 	}},
 	{"nothing begins with a field that is not implemented, or an approvePlan that is not understood", func(f *Facts, d *Decision) bool {
 		return implies(f.Unsupported != "" || f.InvalidApprove != "" && !f.Deleting, !begins(d))

@@ -45,6 +45,7 @@ var additive = []string{
 	"status.appliesCompleted",
 	"status.appliesStarted",
 	"status.approval",
+	"status.kept",
 	"status.plan.appliedTarget",
 	"status.plan.destroyed",
 	"status.plan.digest",
@@ -56,6 +57,7 @@ var additive = []string{
 	"status.runSequence",
 	"status.seenToken",
 	"status.state",
+	"status.stateOverride",
 }
 
 func TestSchema_HasEveryFieldOfTheIncumbent(t *testing.T) {
