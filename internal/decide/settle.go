@@ -48,7 +48,7 @@ func (s settlement) set(conditionType string, status metav1.ConditionStatus, rea
 func (s settlement) common() {
 	st := &s.tf.Status
 	st.LastAttemptedRevision = s.run.Spec.Source.Revision
-	if s.run.Status.State != nil {
+	if s.run.Status.State != nil && guarded(s.run) {
 		st.State = s.run.Status.State.DeepCopy()
 	}
 	if s.run.Status.ApplyStartedAt != nil {
@@ -57,6 +57,20 @@ func (s settlement) common() {
 	if s.run.Spec.RequestedAt != "" {
 		st.LastHandledReconcileAt = s.run.Spec.RequestedAt
 	}
+}
+
+// guarded says that the run's state has passed the guard: what it was refused for must not become what the next run is
+// measured by.
+func guarded(run *v1alpha2.TerraformRun) bool {
+	if run.Status.Phase == v1alpha2.RunSucceeded {
+		return true
+	}
+	switch run.Status.Step {
+	case "", v1alpha2.StepClaim, v1alpha2.StepFetch, v1alpha2.StepWorkspace, v1alpha2.StepGuard:
+		return false
+	case v1alpha2.StepInit, v1alpha2.StepPlan, v1alpha2.StepStorePlan, v1alpha2.StepLoadPlan, v1alpha2.StepApply, v1alpha2.StepOutputs:
+	}
+	return run.Status.Failure == nil || run.Status.Failure.Reason != v1alpha2.ReasonStateGuard
 }
 
 // failed: a failed apply has spent its plan, whatever it did with it. The next plan shows what is left.
