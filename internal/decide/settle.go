@@ -79,6 +79,26 @@ func (s settlement) forced() bool {
 	return s.run.Spec.Operation == v1alpha2.OperationPlan && s.run.Spec.Reason == ReasonForced
 }
 
+// guarded says that the run's state has passed the guard: what it was refused for must not become what the next run is
+// measured by.
+func guarded(run *v1alpha2.TerraformRun) bool {
+	st := &run.Status
+	switch {
+	case st.Phase == v1alpha2.RunSucceeded:
+		return true
+	case st.Failure != nil && st.Failure.Reason == v1alpha2.ReasonStateGuard:
+		return false
+	case st.ApplyStartedAt != nil || st.StateOverridden != "":
+		return true
+	}
+	switch st.Step {
+	case "", v1alpha2.StepClaim, v1alpha2.StepFetch, v1alpha2.StepWorkspace, v1alpha2.StepGuard:
+		return false
+	case v1alpha2.StepInit, v1alpha2.StepPlan, v1alpha2.StepStorePlan, v1alpha2.StepLoadPlan, v1alpha2.StepApply, v1alpha2.StepOutputs:
+	}
+	return true
+}
+
 // failed: a failed apply has spent its plan, whatever it did with it. The next plan shows what is left.
 func (s settlement) failed() {
 	st := &s.tf.Status

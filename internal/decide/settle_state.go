@@ -5,14 +5,14 @@ import "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 // state records the state as the run left it, for the guard of the next run. What the guard has refused is not what the
 // next run is to find. After an apply that could not say how it left the state, only lineage and serial count.
 func (s settlement) state() {
-	st, f := &s.tf.Status, s.run.Status.Failure
+	st := &s.tf.Status
 	if s.run.Status.StateOverridden != "" {
 		st.StateOverride = &v1alpha2.StateOverride{
 			Token: s.run.Spec.StateOverride, Message: s.run.Status.StateOverridden, Run: s.run.Name, At: *s.finishedAt(),
 		}
 	}
 	switch {
-	case f != nil && f.Reason == v1alpha2.ReasonStateGuard:
+	case !guarded(s.run):
 	case s.run.Status.State != nil:
 		st.State = s.run.Status.State.DeepCopy()
 		st.State.Backend = s.run.Spec.Backend

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 )
@@ -68,7 +67,7 @@ func TestSettle_Kept(t *testing.T) {
 			tf.Status.Kept = older.DeepCopy()
 			run := finishedRun(v1alpha2.OperationApply, tc.phase)
 			run.Status.Kept = tc.kept
-			Settle(tf, run, metav1.NewTime(now, day).Time)
+			Settle(tf, run, now, day)
 			NewWithT(t).Expect(tf.Status.Kept).To(Equal(tc.want), tc.reason)
 		})
 	}

@@ -184,3 +184,32 @@ func TestSettle_Failure(t *testing.T) {
 		})
 	}
 }
+
+func TestSettle_StateThatTheGuardHasNotPassedIsNotRecorded(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		step   v1alpha2.RunStep
+		why    string
+		serial int64
+	}{
+		"refused":        {"the next run would take it for good", v1alpha2.StepGuard, v1alpha2.ReasonStateGuard, 7},
+		"refused, init":  {"other backends are read after init", v1alpha2.StepInit, v1alpha2.ReasonStateGuard, 7},
+		"not looked at":  {"nobody has compared it", v1alpha2.StepWorkspace, v1alpha2.ReasonTFExecNewFailed, 7},
+		"failed after":   {"a failed apply leaves a new state", v1alpha2.StepApply, v1alpha2.ReasonTFExecApplyFailed, 3},
+		"failed in init": {"it was compared", v1alpha2.StepInit, v1alpha2.ReasonTFExecInitFailed, 3},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			tf := activeTerraform()
+			tf.Status.State = &v1alpha2.StateStatus{Lineage: "ours", Serial: 7}
+			Settle(tf, finishedRun(v1alpha2.OperationApply, v1alpha2.RunFailed, failing(tc.why), func(run *v1alpha2.TerraformRun) {
+				run.Status.Step, run.Status.State = tc.step, &v1alpha2.StateStatus{Lineage: "theirs", Serial: 3}
+				if tc.step != v1alpha2.StepApply {
+					run.Status.ApplyStartedAt = nil
+				}
+			}), now, day)
+			g.Expect(tf.Status.State.Serial).To(Equal(tc.serial), tc.reason)
+		})
+	}
+}

@@ -77,6 +77,7 @@ func TestState_IsNotTheOneThatWasLeft(t *testing.T) {
 			s.Request()
 			s.Refuses(infrav1.ReasonStateGuard, tc.says)
 			took(t, "state "+name+": said", spoilt)
+			s.Eventually(func() int64 { return s.Get().Status.ReconciliationFailures }).Should(BeNumerically(">=", 2), "also the next time")
 			s.Consistently(func(g Gomega) {
 				found := &corev1.Secret{}
 				err := system.Client.Get(s.Ctx, s.Key(stateSecret), found)
