@@ -170,9 +170,12 @@ func (s *Story) Applied(revision string) *infrav1.Terraform {
 // Held waits until a plan waits for approval, and returns its id.
 func (s *Story) Held() string {
 	s.t.Helper()
-	tf := s.Becomes(metav1.ConditionUnknown, infrav1.ReasonPlannedWithChanges, ContainSubstring("set approvePlan"))
+	var tf *infrav1.Terraform
+	s.Eventually(func(g Gomega) {
+		tf = s.Becomes(metav1.ConditionUnknown, infrav1.ReasonPlannedWithChanges, ContainSubstring("set approvePlan"))
+		g.Expect(conditions.Has(tf, meta.ReconcilingCondition)).To(BeFalse(), "an object that waits for a person rests")
+	}).Should(Succeed())
 	s.Expect(tf.Status.Plan.Pending).NotTo(BeEmpty())
-	s.Expect(conditions.Has(tf, meta.ReconcilingCondition)).To(BeFalse(), "an object that waits for a person rests")
 	return tf.Status.Plan.Pending
 }
 
