@@ -63,6 +63,7 @@ func TestDeletion_InManyStates(t *testing.T) {
 				name = tc.name + ", resources destroyed"
 			}
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				s := story.New(t, system, map[string]string{"main.tf": heldModule})
 				g := closed(s)
 				s.Create(story.Auto, impatient, func(tf *infrav1.Terraform) {

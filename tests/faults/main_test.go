@@ -1,5 +1,6 @@
 // Package faults breaks things for real, in the middle of the work, and holds that everything comes right without a
-// person. Its tests end the controller and fill the cluster, so that each has the cluster to itself: none is parallel.
+// person. Its tests end the controller and fill the cluster, so that each has the cluster to itself: none is parallel, but
+// the cases of one may be, where what they break is their own.
 package faults
 
 import (

@@ -105,6 +105,7 @@ func TestPlan_IsNotWhatWasApproved(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			module := tc.module
 			if module == "" {
 				module = story.Greeting
