@@ -160,7 +160,7 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 	case order.Operation == decide.OpApply:
 		run.Spec.Operation = infrav1.OperationApply
 		run.Spec.Plan = &infrav1.PlanReference{ID: tf.Status.Plan.Pending, Digest: tf.Status.Plan.Digest}
-		run.Spec.Approval = approvalOf(tf, order, metav1.NewTime(o.now))
+		run.Spec.Approval = approvalOf(tf, metav1.NewTime(o.now))
 	case o.facts.Requested:
 		run.Spec.RequestedAt = tf.Annotations[meta.ReconcileRequestAnnotation]
 	}
@@ -193,7 +193,7 @@ func frozen(spec *infrav1.TerraformSpec, destroy bool) infrav1.TerraformSpec {
 	return s
 }
 
-func approvalOf(tf *infrav1.Terraform, order decide.Order, now metav1.Time) *infrav1.Approval {
+func approvalOf(tf *infrav1.Terraform, now metav1.Time) *infrav1.Approval {
 	if a := tf.Status.Approval; a != nil && a.PlanID == tf.Status.Plan.Pending {
 		return a.DeepCopy()
 	}
