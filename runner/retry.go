@@ -17,7 +17,8 @@ func retry(ctx context.Context, patience time.Duration, f func(context.Context) 
 	defer cancel()
 	backoff := wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.2, Cap: 5 * time.Second, Steps: 1 << 20}
 	var last error
-	err := wait.ExponentialBackoffWithContext(ctx, backoff, func(ctx context.Context) (bool, error) {
+	// Not wait.ExponentialBackoff, which ends when the pause has grown to its cap.
+	err := backoff.DelayFunc().Until(ctx, true, true, func(ctx context.Context) (bool, error) {
 		err := f(ctx)
 		if err == nil {
 			return true, nil
