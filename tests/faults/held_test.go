@@ -84,7 +84,8 @@ func (g *gate) before(command string) func(*infrav1.Terraform) {
 	}
 }
 
-// shells are the host's ids of the shells that the gate holds.
+// shells are the host's ids of the shells that the gate holds. One that stands in for the engine at another command, or is
+// another provisioner's, is only passing through.
 func (g *gate) shells() []string {
 	var found []string
 	dirs, err := filepath.Glob("/proc/[0-9]*")
@@ -94,12 +95,23 @@ func (g *gate) shells() []string {
 	for _, dir := range dirs {
 		// A process that has ended in the meantime is none that is held.
 		env, _ := os.ReadFile(filepath.Join(dir, "environ"))
-		command, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if strings.Contains(string(env), "HOLD_UNTIL="+g.path()+"\x00") && strings.HasPrefix(string(command), "/bin/sh\x00") {
+		cmdline, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if strings.Contains(string(env), "HOLD_UNTIL="+g.path()+"\x00") && atTheGate(string(env), string(cmdline)) {
 			found = append(found, filepath.Base(dir))
 		}
 	}
 	return found
+}
+
+// atTheGate says whether a shell has come to the command that HOLD_COMMAND names.
+func atTheGate(env, cmdline string) bool {
+	_, command, _ := strings.Cut("\x00"+env, "\x00HOLD_COMMAND=")
+	command, _, _ = strings.Cut(command, "\x00")
+	args := strings.Split(cmdline, "\x00")
+	if command == "" || len(args) < 3 || args[0] != "/bin/sh" {
+		return false
+	}
+	return args[2] == command || strings.Contains(args[2], "!= "+command+" ]")
 }
 
 // held waits until the gate holds an engine, or what an engine has started.
