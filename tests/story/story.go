@@ -237,6 +237,8 @@ func (s *Story) Hears(reason string, message types.GomegaMatcher) {
 // RestsQuietly holds that nothing is written and nothing begun for a while: no hot loop.
 func (s *Story) RestsQuietly() {
 	s.t.Helper()
+	s.Eventually(func() string { return conditions.GetReason(s.Get(), meta.ReconcilingCondition) }).
+		ShouldNot(Equal(meta.ProgressingReason), "first it has to come to rest")
 	before := s.Get()
 	s.Consistently(func(g Gomega) {
 		tf := s.Get()
