@@ -22,9 +22,9 @@ import (
 var system *local.System
 
 // longForm names the tests that -short leaves out.
-const longForm = `TestControllerStruck_InEveryPhase/SIG|TestAPIServerAway_InEveryPhase/restarts|TestAPIServerStorms/(slow|409)|` +
+const longForm = `TestControllerStruck_InEveryPhase/SIG|TestAPIServerAway_InEveryPhase/restarts|TestAPIServerStorms|` +
 	`TestDeletion_InManyStates/.*(kept|failed|refused|implemented|suspended|missing)|TestPlan_IsNotWhatWasApproved/(chunk|plan_swapped|plan_missing)|` +
-	`TestNodeGone_ComesBack|TestArtifact`
+	`TestNodeGone_(ComesBack|PodRemovedByForce)|TestArtifact`
 
 func TestMain(m *testing.M) {
 	node.MaybeChild()
