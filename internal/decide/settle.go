@@ -203,7 +203,7 @@ func (s settlement) applied() {
 	}
 	s.forgetPlan()
 	s.useUp()
-	st.AppliesCompleted = max(st.AppliesCompleted+1, st.AppliesStarted)
+	st.AppliesCompleted++
 	st.Plan.Destroyed = s.run.Spec.Terraform.Destroy
 	st.LastAppliedRevision = s.run.Spec.Source.Revision
 	st.Plan.AppliedTarget = s.run.Spec.Target
