@@ -69,6 +69,6 @@ const (
 	ReasonInterrupted = "Interrupted"
 	// ReasonDeadlineExceeded (run): a step took longer than it may.
 	ReasonDeadlineExceeded = "DeadlineExceeded"
-	// ReasonSuspended (Reconciling is absent, Ready is left): used in events.
+	// ReasonSuspended (Ready False, Stalled): a suspended object that still has resources is being deleted.
 	ReasonSuspended = "Suspended"
 )
