@@ -3,17 +3,21 @@
 package apiserver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -140,7 +144,27 @@ func (s *Server) Account(t testing.TB, namespace, name string, rules ...rbacv1.P
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.awaitRights(t, c, namespace, rules)
 	return c
+}
+
+// awaitRights waits until the authorizer, which watches roles and bindings, knows what was granted.
+func (s *Server) awaitRights(t testing.TB, c client.Client, namespace string, rules []rbacv1.PolicyRule) {
+	t.Helper()
+	last := rules[len(rules)-1]
+	resource, subresource, _ := strings.Cut(last.Resources[0], "/")
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: namespace, Verb: last.Verbs[0], Group: last.APIGroups[0], Resource: resource, Subresource: subresource,
+			},
+		}}
+		err := c.Create(ctx, review)
+		return review.Status.Allowed, err
+	})
+	if err != nil {
+		t.Fatalf("rights in %s are not known to the API server: %v", namespace, err)
+	}
 }
 
 // Kubeconfig writes an administrator's kubeconfig into the test's folder and returns its path.
