@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
 	corev1 "k8s.io/api/core/v1"
@@ -72,6 +73,9 @@ func (r *TerraformReconciler) patchFinalizer(ctx context.Context, tf *infrav1.Te
 // start creates the reserved run and its pod. A run of that name that exists already is the one that this controller,
 // or its predecessor, has created before; if it has ended, the status was lost and the count goes on above all runs.
 func (r *TerraformReconciler) start(ctx context.Context, tf *infrav1.Terraform, o *observation, d decide.Decision) (decide.Decision, error) {
+	if err := r.adopt(ctx, tf, o, d.Order); err != nil {
+		return d, fmt.Errorf("adopt runner pod %s: %w", o.pod.Name, err)
+	}
 	run := newRun(tf, o, d.Order)
 	err := r.Client.Create(ctx, run, client.FieldOwner(infrav1.FieldManager))
 	if apierrors.IsAlreadyExists(err) {
@@ -87,8 +91,18 @@ func (r *TerraformReconciler) start(ctx context.Context, tf *infrav1.Terraform, 
 	} else if err != nil {
 		return d, fmt.Errorf("create run %s: %w", run.Name, err)
 	}
-	ctrl.LoggerFrom(ctx).Info("run started", "run", run.Name, "operation", run.Spec.Operation, "reason", run.Spec.Reason, "revision", run.Spec.Source.Revision)
+	ctrl.LoggerFrom(ctx).Info("run started", "run", run.Name, "operation", run.Spec.Operation, "reason", run.Spec.Reason, "revision", run.Spec.Source.Revision, "pod", newOrKept(o.adopted))
+	if o.adopted {
+		return d, nil
+	}
 	return r.startPod(ctx, tf, run, d)
+}
+
+func newOrKept(adopted bool) string {
+	if adopted {
+		return "of the plan"
+	}
+	return "new"
 }
 
 // refusedRun says why the API server does not take a run: the namespace is going, a quota, an admission policy.
@@ -155,6 +169,9 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 	}
 	if tf.Status.State != nil && (tf.Status.State.Backend == "" || tf.Status.State.Backend == run.Spec.Backend) {
 		run.Spec.State = tf.Status.State.DeepCopy()
+	}
+	if o.adopted {
+		run.Spec.Hostname = o.pod.Spec.Hostname
 	}
 	switch {
 	case order.Operation == decide.OpApply:
@@ -298,8 +315,18 @@ func (r *TerraformReconciler) deletePod(ctx context.Context, tf *infrav1.Terrafo
 	active, pod := live.Status.ActiveRun, o.pod
 	settled := o.settled != nil && active != nil && o.settled.Name == active.Name
 	if active != nil && !settled && pod.Labels[infrav1.RunNameLabel] == infrav1.SafeLabelValue(active.Name) {
-		return apierrors.NewConflict(infrav1.GroupVersion.WithResource("terraforms").GroupResource(), tf.Name, errBehind)
+		spent, err := r.neverTakes(ctx, pod, active.Name)
+		if err != nil {
+			return fmt.Errorf("get active run %s: %w", active.Name, err)
+		}
+		if !spent {
+			return apierrors.NewConflict(infrav1.GroupVersion.WithResource("terraforms").GroupResource(), tf.Name, errBehind)
+		}
 	}
+	return r.removePod(ctx, pod, o.now)
+}
+
+func (r *TerraformReconciler) removePod(ctx context.Context, pod *corev1.Pod, now time.Time) error {
 	changed := pod.DeepCopy()
 	if controllerutil.RemoveFinalizer(changed, infrav1.RunnerFinalizer) {
 		patch := client.MergeFromWithOptions(pod, client.MergeFromWithOptimisticLock{})
@@ -307,7 +334,7 @@ func (r *TerraformReconciler) deletePod(ctx context.Context, tf *infrav1.Terrafo
 			return client.IgnoreNotFound(err)
 		}
 	}
-	if pod.DeletionTimestamp != nil && !overdue(pod, o.now) {
+	if pod.DeletionTimestamp != nil && !overdue(pod, now) {
 		return nil
 	}
 	if pod.DeletionTimestamp != nil {

@@ -41,6 +41,8 @@ type observation struct {
 	settled *infrav1.TerraformRun
 	// approved: an approval has been recorded in this pass; refused: one that does not hold has.
 	approved, refused bool
+	// waits: the pod has made the pending plan, and can apply it. adopted: it has been told to, in this pass.
+	waits, adopted bool
 	// outOfService is the node of a silent runner that is tainted out-of-service.
 	outOfService string
 	// queue is the object's place, should it have to wait.
@@ -132,6 +134,7 @@ func (r *TerraformReconciler) observePod(ctx context.Context, tf *infrav1.Terraf
 		return fmt.Errorf("get runner pod %s: %w", key.Name, err)
 	}
 	o.pod = pod
+	o.waits = r.podWaits(tf, o)
 	return nil
 }
 
@@ -144,7 +147,7 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 		Suspended: tf.Spec.Suspend, Unsupported: unsupportedMessage(&tf.Spec), InvalidApprove: invalidApproveMessage(&tf.Spec),
 		Auto: mode == plan.ApproveAuto, AutoSafe: mode == plan.ApproveSafe, Disabled: mode == plan.ApproveDisable, PlanOnly: tf.Spec.PlanOnly,
 		DestroyOnDeletion: tf.Spec.DestroyResourcesOnDeletion, Destroy: tf.Spec.Destroy, Force: tf.Spec.Force,
-		Kept:             st.Kept != nil,
+		Kept: st.Kept != nil, KeepPod: tf.Spec.AlwaysCleanupRunnerPod != nil && !*tf.Spec.AlwaysCleanupRunnerPod,
 		MayHaveResources: mayHaveResources(st, o.runs), Destroyed: st.Plan.Destroyed,
 		Planned: st.Plan.Target, Applied: st.Plan.AppliedTarget,
 		WasApplied: st.LastAppliedRevision != "", Ready: saysItIsDone(tf),

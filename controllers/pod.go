@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,6 +41,9 @@ type RunnerConfig struct {
 
 	// ArtifactCA is the PEM bundle that verifies the artifact endpoint.
 	ArtifactCA []byte
+
+	// IdleTimeout is how long a runner whose object keeps pods waits for the order to apply its plan.
+	IdleTimeout time.Duration
 
 	// ProxyEnv are the controller's own HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as far as they are set.
 	ProxyEnv []corev1.EnvVar
@@ -100,7 +104,7 @@ func BuildPod(in PodInput) *corev1.Pod {
 	spec := in.Run.Spec.Terraform.DeepCopy()
 	grace := int64(spec.GetTerminationGrace().Seconds())
 	automount := true
-	return &corev1.Pod{
+	pod := &corev1.Pod{
 		ObjectMeta: podMetadata(in, spec.RunnerPodTemplate.Metadata),
 		Spec: corev1.PodSpec{
 			ServiceAccountName:            RunnerAccount(in.Run),
@@ -118,6 +122,8 @@ func BuildPod(in PodInput) *corev1.Pod {
 			PriorityClassName:             spec.RunnerPodTemplate.Spec.PriorityClassName,
 		},
 	}
+	pod.Annotations[infrav1.PodShapeAnnotation] = podShape(&pod.Spec)
+	return pod
 }
 
 func podMetadata(in PodInput, user infrav1.RunnerPodMetadata) metav1.ObjectMeta {

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -19,7 +20,12 @@ const (
 	envArtifactURL  = "ARTIFACT_URL"
 	envArtifactCA   = "ARTIFACT_CA"
 	envGrace        = "TERMINATION_GRACE_SECONDS"
+	envIdle         = "RUNNER_IDLE_SECONDS"
 )
+
+// handoverTime is how long a runner that has made a plan waits to be told whether it is applied at once; a controller that
+// is just being replaced needs some of it.
+const handoverTime = time.Minute
 
 const (
 	runnerBinary = "/usr/local/bin/terraform-runner"
@@ -37,7 +43,7 @@ const (
 )
 
 // reservedEnv can't be overridden: without them a runner does not find its work.
-var reservedEnv = []string{envPodUID, envNodeName, envRunName, envArtifactURL, envArtifactCA, envGrace}
+var reservedEnv = []string{envPodUID, envNodeName, envRunName, envArtifactURL, envArtifactCA, envGrace, envIdle}
 
 func runnerContainer(in PodInput, spec *infrav1.TerraformSpec) corev1.Container {
 	user := &spec.RunnerPodTemplate.Spec
@@ -66,6 +72,10 @@ func runnerContainer(in PodInput, spec *infrav1.TerraformSpec) corev1.Container 
 // runnerEnv is in a fixed order, so that a value can refer to those before it.
 func runnerEnv(in PodInput, spec *infrav1.TerraformSpec) []corev1.EnvVar {
 	grace := strconv.FormatInt(int64(spec.GetTerminationGrace().Seconds()), 10)
+	idle := handoverTime
+	if spec.AlwaysCleanupRunnerPod != nil && !*spec.AlwaysCleanupRunnerPod {
+		idle = max(in.Config.IdleTimeout, handoverTime)
+	}
 	env := []corev1.EnvVar{
 		fieldEnv(envPodName, "metadata.name"),
 		fieldEnv(envPodNamespace, "metadata.namespace"),
@@ -75,6 +85,7 @@ func runnerEnv(in PodInput, spec *infrav1.TerraformSpec) []corev1.EnvVar {
 		{Name: envArtifactURL, Value: in.Config.ArtifactURL},
 		{Name: envArtifactCA, Value: string(in.Config.ArtifactCA)},
 		{Name: envGrace, Value: grace},
+		{Name: envIdle, Value: strconv.Itoa(int(idle.Seconds()))},
 	}
 	return append(env, in.Config.ProxyEnv...)
 }

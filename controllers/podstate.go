@@ -26,7 +26,7 @@ func podFacts(pod *corev1.Pod, run *infrav1.TerraformRun, now time.Time) decide.
 	if pod == nil {
 		return decide.Pod{}
 	}
-	facts := decide.Pod{OfRun: run != nil && pod.Labels[infrav1.RunNameLabel] == infrav1.SafeLabelValue(run.Name)}
+	facts := decide.Pod{OfRun: run != nil && podOf(pod, run)}
 	claimed := facts.OfRun && run.Status.Runner != nil
 	if claimed && run.Status.Runner.PodUID != string(pod.UID) {
 		facts.OfRun = false // another pod of that name: its end is not the end of the one that has claimed the run
@@ -34,6 +34,9 @@ func podFacts(pod *corev1.Pod, run *infrav1.TerraformRun, now time.Time) decide.
 	switch {
 	case processEnded(pod), !claimed && phaseOver(pod):
 		facts.State = decide.PodEnded
+		if facts.OfRun && !claimed && adoptedBy(pod, run) {
+			facts.OfRun = false // it has not waited for it long enough: a new one will do it
+		}
 	case claimed || runnerStatus(pod).State.Running != nil:
 		facts.State = decide.PodRunning
 	default:

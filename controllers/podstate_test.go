@@ -18,7 +18,7 @@ func runnerPod(change ...func(*corev1.Pod)) *corev1.Pod {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: "infra", Name: "net-tf-runner", UID: "1", CreationTimestamp: metav1.NewTime(noon.Add(-time.Second)),
-			Labels: map[string]string{infrav1.RunNameLabel: "net-1"},
+			Labels: map[string]string{infrav1.RunNameLabel: "net-1", infrav1.RunSequenceLabel: "2"},
 		},
 		Spec: corev1.PodSpec{NodeName: "node", Containers: []corev1.Container{{Name: RunnerContainer, Image: "example.com/runner:1"}}},
 	}
@@ -42,6 +42,8 @@ func deleted(p *corev1.Pod) { at := metav1.NewTime(noon); p.DeletionTimestamp = 
 
 func unbound(p *corev1.Pod) { p.Spec.NodeName = "" }
 
+func ofThePlan(p *corev1.Pod) { p.Labels[infrav1.RunSequenceLabel] = "1" }
+
 func phase(phase corev1.PodPhase) func(*corev1.Pod) {
 	return func(p *corev1.Pod) { p.Status.Phase = phase }
 }
@@ -62,6 +64,10 @@ func TestPodFacts(t *testing.T) {
 		"running":          {"the kubelet says so", runnerPod(running), false, decide.Pod{State: decide.PodRunning, OfRun: true}},
 		"claimed":          {"the runner says so", runnerPod(), true, decide.Pod{State: decide.PodRunning, OfRun: true}},
 		"of another run":   {"the label tells", runnerPod(running, func(p *corev1.Pod) { p.Labels[infrav1.RunNameLabel] = "net-0" }), false, decide.Pod{State: decide.PodRunning}},
+		"other hostname":   {"a pod takes no run that is not meant for it", runnerPod(running, func(p *corev1.Pod) { p.Spec.Hostname = "net-y" }), false, decide.Pod{State: decide.PodRunning}},
+		"adopted":          {"the pod of the plan takes the apply", runnerPod(running, ofThePlan), false, decide.Pod{State: decide.PodRunning, OfRun: true}},
+		"adopted, ended":   {"it did not wait for it: that is no failure of the run, which gets another pod", runnerPod(terminated, ofThePlan), false, decide.Pod{State: decide.PodEnded}},
+		"adopted, died":    {"it has begun", runnerPod(terminated, ofThePlan), true, decide.Pod{State: decide.PodEnded, OfRun: true}},
 		"terminated":       {"the kubelet's word is proof", runnerPod(terminated), true, decide.Pod{State: decide.PodEnded, OfRun: true}},
 		"being deleted":    {"a deletion is no proof: the process has its grace", runnerPod(running, deleted), true, decide.Pod{State: decide.PodRunning, OfRun: true}},
 		"failed phase":     {"nor is the phase of a pod whose container runs", runnerPod(running, phase(corev1.PodFailed)), true, decide.Pod{State: decide.PodRunning, OfRun: true}},
@@ -99,7 +105,7 @@ func TestPodFacts(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			run := &infrav1.TerraformRun{ObjectMeta: metav1.ObjectMeta{Name: "net-1"}}
+			run := &infrav1.TerraformRun{ObjectMeta: metav1.ObjectMeta{Name: "net-1", Labels: map[string]string{infrav1.RunSequenceLabel: "2"}}}
 			if tc.claimed {
 				run.Status.Runner = &infrav1.RunnerIdentity{PodUID: "1"}
 			}

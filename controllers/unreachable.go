@@ -64,6 +64,9 @@ func (o *observation) concludePod() {
 	f := &o.facts.Pod
 	*f = podFacts(o.pod, o.run, o.now)
 	if o.pod != nil {
+		if o.waits {
+			f.State = decide.PodWaiting
+		}
 		f.Leaving, f.Overdue = o.pod.DeletionTimestamp != nil, overdue(o.pod, o.now)
 	}
 	if !o.runnerSilent() {

@@ -36,9 +36,6 @@ var stallingFields = []field{
 
 // ignoredFields change how, not what: an event says that they are not acted on yet.
 var ignoredFields = []field{
-	{"spec.alwaysCleanupRunnerPod", func(s *infrav1.TerraformSpec) bool {
-		return s.AlwaysCleanupRunnerPod != nil && !*s.AlwaysCleanupRunnerPod
-	}},
 	{"spec.refreshBeforeApply", func(s *infrav1.TerraformSpec) bool { return s.RefreshBeforeApply }},
 	{"spec.storeReadablePlan", func(s *infrav1.TerraformSpec) bool { return s.StoreReadablePlan != "" && s.StoreReadablePlan != "none" }},
 	{"spec.writeOutputsToConfigMap", func(s *infrav1.TerraformSpec) bool { return s.WriteOutputsToConfigMap != nil }},

@@ -35,12 +35,11 @@ func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 		"spec.writeOutputsToConfigMap": func(s *infrav1.TerraformSpec) {
 			s.WriteOutputsToConfigMap = &infrav1.WriteOutputsToConfigMapSpec{}
 		},
-		"spec.stateBackups":           func(s *infrav1.TerraformSpec) { s.StateBackups = ptr.To[int32](3) },
-		"spec.alwaysCleanupRunnerPod": func(s *infrav1.TerraformSpec) { s.AlwaysCleanupRunnerPod = ptr.To(false) },
-		"spec.refreshBeforeApply":     func(s *infrav1.TerraformSpec) { s.RefreshBeforeApply = true },
-		"spec.storeReadablePlan":      func(s *infrav1.TerraformSpec) { s.StoreReadablePlan = "human" },
-		"spec.branchPlanner":          func(s *infrav1.TerraformSpec) { s.BranchPlanner = &infrav1.BranchPlanner{} },
-		"spec.enterprise":             func(s *infrav1.TerraformSpec) { s.Enterprise = &apiextensionsv1.JSON{Raw: []byte("{}")} },
+		"spec.stateBackups":       func(s *infrav1.TerraformSpec) { s.StateBackups = ptr.To[int32](3) },
+		"spec.refreshBeforeApply": func(s *infrav1.TerraformSpec) { s.RefreshBeforeApply = true },
+		"spec.storeReadablePlan":  func(s *infrav1.TerraformSpec) { s.StoreReadablePlan = "human" },
+		"spec.branchPlanner":      func(s *infrav1.TerraformSpec) { s.BranchPlanner = &infrav1.BranchPlanner{} },
+		"spec.enterprise":         func(s *infrav1.TerraformSpec) { s.Enterprise = &apiextensionsv1.JSON{Raw: []byte("{}")} },
 	}
 	defaults := infrav1.TerraformSpec{
 		TfState: &infrav1.TfStateSpec{ForceUnlock: "no", LockTimeout: &metav1.Duration{}}, StoreReadablePlan: "none",

@@ -27,6 +27,8 @@ type Config struct {
 	Root string
 	// Grace is the time from the end of Execute's context (SIGTERM) until the engine is killed.
 	Grace time.Duration
+	// Idle is how long, after a plan that can be applied, the order to apply it is waited for.
+	Idle time.Duration
 	// Now is the clock for what is reported.
 	Now func() time.Time
 	// Log gets what happens, and what the engine says, redacted.

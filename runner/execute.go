@@ -18,12 +18,30 @@ import (
 // gone, so that there is nobody to report to. An error means that the run was not this pod's to do (ErrRefused), or that
 // the result could not be reported.
 //
+// After a plan, the apply of what it has stored is done in the same place, if it is ordered within Config.Idle.
+//
 // When ctx ends (SIGTERM) the engine gets one interrupt and Config.Grace to end. What it has done is still reported.
 func Execute(ctx context.Context, cfg Config, name string) error {
 	j, err := claim(ctx, cfg, name)
 	if err != nil {
 		return err
 	}
+	if err := j.execute(ctx); err != nil {
+		return err
+	}
+	apply := j.awaitApply(ctx)
+	if apply == "" {
+		return nil
+	}
+	next, err := claim(ctx, cfg, apply)
+	if err != nil {
+		return err
+	}
+	next.takeOver(j)
+	return next.execute(ctx)
+}
+
+func (j *job) execute(ctx context.Context) error {
 	ctx, stop := j.listen(ctx)
 	defer stop()
 	return j.finish(ctx, j.work(ctx))
@@ -44,6 +62,7 @@ type job struct {
 	// interrupt ends the context of all steps.
 	interrupt context.CancelCauseFunc
 
+	made     *job              // takeOver: the run that has made the plan, in this pod
 	root     string            // fetch: the folder of the artifact
 	module   string            // fetch: the folder of the module in it
 	digest   string            // fetch: of the artifact, or of the keepsake
@@ -63,6 +82,16 @@ type step struct {
 
 // steps are the path of a run (design 4). Nothing touches the state before the guard has looked at it.
 func (j *job) steps() []step {
+	if j.made != nil {
+		return []step{
+			{v1alpha2.StepWorkspace, j.goOn}, // where the plan was made
+			{v1alpha2.StepGuard, j.guard},
+			{v1alpha2.StepLoadPlan, j.loadPlan},
+			{v1alpha2.StepGuard, j.guardPulled},
+			{v1alpha2.StepApply, j.apply},
+			{v1alpha2.StepOutputs, j.outputs},
+		}
+	}
 	if j.run.Spec.Operation == v1alpha2.OperationApply {
 		return []step{
 			{v1alpha2.StepFetch, j.fetch},         // the exact artifact, and the module in it

@@ -13,18 +13,17 @@ func (j *job) findEngine(ctx context.Context) error {
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecNewFailed, err)
 	}
-	j.engine, err = engine.New(ctx, binary, j.module, engine.Options{
-		Grace:   stepGrace,
-		Kill:    j.kill,
-		Observe: j.observe,
-		Log:     j.log,
-	})
+	j.engine, err = engine.New(ctx, binary, j.module, j.engineOptions())
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecNewFailed, err)
 	}
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Engine = &binary.Identity })
 	j.log.Info("engine found", "name", binary.Identity.Name, "version", binary.Identity.Version)
 	return nil
+}
+
+func (j *job) engineOptions() engine.Options {
+	return engine.Options{Grace: stepGrace, Kill: j.kill, Observe: j.observe, Log: j.log}
 }
 
 // observe takes in what the engine says while it works.

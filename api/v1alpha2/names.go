@@ -31,6 +31,9 @@ const (
 	// ProcessEndedAnnotation on a runner pod, or on the TerraformRun of one that is gone, is a person's word that its process has ended.
 	ProcessEndedAnnotation = "infra.contrib.fluxcd.io/process-ended"
 
+	// PodShapeAnnotation on a runner pod holds a digest of what it was made of, apart from its run.
+	PodShapeAnnotation = "infra.contrib.fluxcd.io/pod-shape"
+
 	// TerraformLabel on a runner pod holds its namespace, on TLS Secrets of the incumbent "true".
 	TerraformLabel = "infra.contrib.fluxcd.io/terraform"
 

@@ -134,7 +134,8 @@ type TerraformSpec struct {
 	// +optional
 	PlanServiceAccountName string `json:"planServiceAccountName,omitempty"`
 
-	// AlwaysCleanupRunnerPod deletes the runner pod when nothing is left to do for it; false keeps it warm.
+	// AlwaysCleanupRunnerPod deletes the runner pod when nothing is left to do for it. With false a pod that has made a plan
+	// waits, for --runner-idle-timeout at most, to be told to apply it.
 	// +kubebuilder:default:=true
 	// +optional
 	AlwaysCleanupRunnerPod *bool `json:"alwaysCleanupRunnerPod,omitempty"`

@@ -46,7 +46,6 @@ var ignoredFlags = []ignoredFlag{
 	{"token-cache-max-size", false, "the controller holds no cloud credentials"},
 	{"token-cache-max-duration", false, "the controller holds no cloud credentials"},
 	{"override-manager", false, "the controller applies no objects of users"},
-	{"runner-idle-timeout", false, notThisYet + ": a runner pod ends with its run"},
 }
 
 // ignoredEnvironment are switches of the incumbent.

@@ -107,6 +107,8 @@ func (o *options) bindRunner(fs *pflag.FlagSet) {
 		"The image that pods with images of other repositories get the runner from. Default: --runner-image.")
 	fs.BoolVar(&o.manageRunnerRBAC, "manage-runner-rbac", true,
 		"Keep a RoleBinding terraform-runner-report in each namespace with objects, so that runners can report.")
+	fs.DurationVar(&o.runner.IdleTimeout, "runner-idle-timeout", 10*time.Minute,
+		"How long a runner pod of an object with alwaysCleanupRunnerPod: false waits for the approval of its plan.")
 	fs.DurationVar(&o.approvalTTL, "approval-ttl", 24*time.Hour, "How long an approval covers later plans that hold no other change.")
 	fs.IntVar(&o.concurrentRuns, "concurrent-runs", 10,
 		"The number of objects that may have a run at the same time; others wait. 0: no limit.")

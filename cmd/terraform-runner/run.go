@@ -47,7 +47,7 @@ type options struct {
 	runName                                 string
 	artifactURL, artifactCA, tokenFile      string
 	root                                    string
-	graceSeconds                            int
+	graceSeconds, idleSeconds               int
 	maxArtifact                             int64
 	debug                                   bool
 }
@@ -80,15 +80,17 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.tokenFile, "artifact-token-file", defaultTokenFile, "file with the token for the endpoint")
 	flags.Int64Var(&o.maxArtifact, "artifact-max-bytes", 0, "largest artifact that is taken, in bytes; 0 is the default of the fetch")
 	flags.StringVar(&o.root, "work-root", defaultRoot, "folder for the working directory")
-	flags.IntVar(&o.graceSeconds, "termination-grace-seconds", seconds(os.Getenv("TERMINATION_GRACE_SECONDS")),
+	flags.IntVar(&o.graceSeconds, "termination-grace-seconds", seconds(os.Getenv("TERMINATION_GRACE_SECONDS"), defaultGraceSeconds),
 		"time from SIGTERM until this pod is killed (TERMINATION_GRACE_SECONDS)")
+	flags.IntVar(&o.idleSeconds, "idle-seconds", seconds(os.Getenv("RUNNER_IDLE_SECONDS"), 0),
+		"time to wait, after a plan, for the order to apply it (RUNNER_IDLE_SECONDS)")
 	flags.BoolVar(&o.debug, "debug", false, "log more")
 }
 
-func seconds(text string) int {
+func seconds(text string, otherwise int) int {
 	n, err := strconv.Atoi(text)
 	if err != nil {
-		return defaultGraceSeconds
+		return otherwise
 	}
 	return n
 }
@@ -140,6 +142,7 @@ func (o *options) config(c client.WithWatch, log logr.Logger) runner.Config {
 		},
 		Root:  o.root,
 		Grace: engineGrace(time.Duration(o.graceSeconds) * time.Second),
+		Idle:  time.Duration(o.idleSeconds) * time.Second,
 		Now:   time.Now,
 		Log:   log,
 	}

@@ -38,6 +38,8 @@ type Facts struct {
 	Force bool
 	// ForceRequested: somebody asked for a plan that is to be applied, and none has been made since.
 	ForceRequested bool
+	// KeepPod lets a pod that waits wait on, though it is not known that its plan will be applied.
+	KeepPod bool
 	// Requested: somebody asked for a plan, and none has been made since.
 	Requested bool
 
@@ -161,6 +163,8 @@ const (
 	PodPending
 	// PodRunning: the process works, or nobody has said otherwise.
 	PodRunning
+	// PodWaiting: the process has made the stored plan, and waits for the order to apply it.
+	PodWaiting
 	// PodEnded: the process has provably ended, or provably never began and never will.
 	PodEnded
 )

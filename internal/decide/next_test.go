@@ -33,6 +33,8 @@ func depends(state DependencyState) func(*Facts) {
 	return func(f *Facts) { f.Dependency = Dependency{state, "a/b"} }
 }
 
+func podWaits(f *Facts) { f.Pod = Pod{State: PodWaiting} }
+
 func waiting(f *Facts) { f.Dependency = Dependency{DependencyWaits, "dependency 'a/b' is not ready"} }
 
 func deleting(f *Facts) { f.Deleting, f.Target = true, "destroyed" }
@@ -470,6 +472,40 @@ func TestNext(t *testing.T) {
 		"pod left": {
 			reason: "a pod goes when its run is accounted for, before anything else begins",
 			facts:  settled(approved, func(f *Facts) { f.Pod = Pod{State: PodEnded} }), action: DeletePod,
+		},
+		"plan approved, its pod waits": {
+			reason: "the apply goes on where the plan was made",
+			facts:  settled(approved, podWaits), action: Reserve, order: Order{OpApply, false, ReasonApproved}, posture: Working,
+		},
+		"reservation seen, the pod of the plan waits": {
+			reason: "the second pass gives the run to that pod",
+			facts:  settled(approved, podWaits, func(f *Facts) { f.Run.State = RunReserved }),
+			action: Start, order: Order{OpApply, false, ReasonApproved}, posture: Working,
+		},
+		"reservation seen, the pod of the plan has had enough": {
+			reason: "one pod at a time; nothing is lost but time",
+			facts: settled(approved, func(f *Facts) {
+				f.Run.State, f.Pod.State = RunReserved, PodEnded
+			}),
+			action: Withdraw, order: Order{OpPlan, false, ReasonWithdrawn},
+		},
+		"plan held, its pod waits": {
+			reason: "nobody knows when it will be approved",
+			facts:  settled(pending, podWaits), action: DeletePod,
+		},
+		"plan held, its pod may wait on": {
+			reason: "spec.alwaysCleanupRunnerPod is false: it is there when the approval comes",
+			facts:  settled(pending, podWaits, func(f *Facts) { f.KeepPod = true }), posture: Resting, requeue: 10 * time.Minute,
+			ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges, `Plan generated (+1 ~0 -0): set approvePlan: "plan-main-aaaa-1" to approve this plan.`},
+		},
+		"refresh due, the pod waits": {
+			reason: "a plan is made in a new pod",
+			facts:  settled(pending, podWaits, func(f *Facts) { f.KeepPod, f.PlanIn = true, 0 }), action: DeletePod,
+		},
+		"runner silent before it has claimed": {
+			reason: "what nobody has claimed can be taken back for good",
+			facts:  settled(ordered(OpApply, "here"), func(f *Facts) { f.Pod = Pod{State: PodRunning, OfRun: true, Leaving: true, Overdue: true} }),
+			action: AbandonRun,
 		},
 		"deleted, resources kept": {
 			reason: "without a destroy the object just goes",

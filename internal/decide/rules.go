@@ -65,14 +65,29 @@ var rules = []rule{
 func Next(f Facts) Decision {
 	if f.Run.State == RunReserved && f.Finalizer {
 		f.Run, f.Queue = Run{}, Queue{} // a reservation has its place
-		d := decide(&f)
+		d := followUp(&f, decide(&f))
 		if d.Action == Reserve {
 			d.Action = Start
 			return d
 		}
 		return Decision{Action: Withdraw, Order: Order{Operation: OpPlan, Reason: ReasonWithdrawn}, Rule: "the reserved run is no longer wanted"}
 	}
-	return decide(&f)
+	return followUp(&f, decide(&f))
+}
+
+// followUp spares a pod that waits, if the next thing is the apply that it waits for, or if nothing is to be done and the
+// pod may stay.
+func followUp(f *Facts, d Decision) Decision {
+	if d.Action != DeletePod || f.Pod.State != PodWaiting {
+		return d
+	}
+	alone := *f
+	alone.Pod = Pod{}
+	next := decide(&alone)
+	if next.Action == Reserve && next.Order.Operation == OpApply || next.Action == Rest && f.KeepPod {
+		return next
+	}
+	return d
 }
 
 func decide(f *Facts) Decision {

@@ -44,9 +44,15 @@ func cancelOrdered(f *Facts) bool {
 	return f.Run.State == RunClaimed && f.Run.Unloved && !f.Run.Cancelled
 }
 
-// unwantedUnclaimed: without a claim nothing has been touched, so that an apply may be taken back as well.
+// unwantedUnclaimed: without a claim nothing has been touched, so that an apply may be taken back as well. That holds too
+// where a runner was about to claim it, and its node does not answer any more.
 func unwantedUnclaimed(f *Facts) bool {
-	if f.Run.State != RunOrdered || f.Pod.State == PodRunning {
+	switch {
+	case f.Run.State != RunOrdered:
+		return false
+	case f.Pod.Overdue:
+		return true
+	case f.Pod.State == PodRunning:
 		return false
 	}
 	unapproved := f.Run.Operation == OpApply && !consented(f)

@@ -45,6 +45,8 @@ type runPod struct {
 	pod       PodState
 	ofRun     bool
 	stuck     bool
+	overdue   bool
+	kept      bool // a pod that waits may wait on
 }
 
 var runPods = makeRunPods()
@@ -55,7 +57,9 @@ func makeRunPods() []runPod {
 		for _, pod := range []PodState{PodNone, PodPending, PodRunning, PodEnded} {
 			all = append(all, runPod{run: run, pod: pod})
 		}
+		all = append(all, runPod{run: run, pod: PodWaiting}, runPod{run: run, pod: PodWaiting, kept: true})
 	}
+	all = append(all, runPod{pod: PodRunning, overdue: true})
 	for _, run := range []RunState{RunOrdered, RunClaimed} {
 		for i := range 8 {
 			r := runPod{run: run, op: Operation(i & 1), other: i&2 != 0, cancelled: i&4 != 0}
@@ -69,7 +73,12 @@ func makeRunPods() []runPod {
 			stuck.pod, stuck.stuck = PodPending, true
 			foreign.pod, foreign.ofRun = PodRunning, false
 			all = append(all, stuck, foreign)
-			if r.pod = PodRunning; !r.other {
+			if r.pod = PodRunning; !r.cancelled {
+				silent := r
+				silent.overdue = true
+				all = append(all, silent)
+			}
+			if !r.other {
 				r.unloved = true
 				all = append(all, r)
 			}
@@ -145,7 +154,7 @@ func (w world) facts() Facts {
 		Target: "here", Planned: targets[w.planned], Applied: targets[w.applied],
 		PlanIn: time.Duration(1-int(w.due)) * time.Hour, RetryIn: time.Duration(1-int(w.retry)) * time.Minute,
 		Destroyed: w.deletion == 2 && w.applied == 2,
-		Run:       Run{State: r.run, Operation: r.op, Target: "here", Destroy: w.deletion == 2 && !r.other, Cancelled: r.cancelled, Unloved: r.unloved}, Pod: Pod{State: r.pod, OfRun: r.ofRun},
+		Run:       Run{State: r.run, Operation: r.op, Target: "here", Destroy: w.deletion == 2 && !r.other, Cancelled: r.cancelled, Unloved: r.unloved}, Pod: Pod{State: r.pod, OfRun: r.ofRun, Overdue: r.overdue}, KeepPod: r.kept,
 	}
 	if r.other {
 		f.Run.Target = "other"
@@ -223,11 +232,21 @@ func (w world) after(d *Decision) []world {
 		if r.run == RunOrdered || r.run == RunClaimed {
 			return w.progress(r)
 		}
+		if r.pod == PodWaiting { // not for ever
+			return []world{with(runPod{run: r.run, pod: PodEnded})}
+		}
 		return nil
-	case Reserve:
-		return []world{with(runPod{run: RunReserved})}
+	case Reserve: // or: a pod that waits has had enough
+		all := []world{with(runPod{run: RunReserved})}
+		if r.pod == PodWaiting {
+			all = []world{with(runPod{run: RunReserved, pod: r.pod, kept: r.kept}), with(runPod{run: RunReserved, pod: PodEnded})}
+		}
+		return all
 	case Start: // or: the controller dies between run and pod
 		n := runPod{run: RunOrdered, op: d.Order.Operation, pod: PodPending, ofRun: true}
+		if r.pod == PodWaiting {
+			n.pod = PodRunning
+		}
 		return []world{with(n), with(runPod{run: RunOrdered, op: n.op})}
 	case StartPod:
 		r.pod, r.ofRun = PodPending, true
@@ -242,7 +261,7 @@ func (w world) after(d *Decision) []world {
 	case Drop:
 		panic("no rule drops a reservation")
 	case DeletePod:
-		r.pod, r.ofRun, r.stuck = PodNone, false, false
+		r.pod, r.ofRun, r.stuck, r.overdue, r.kept = PodNone, false, false, false, false
 		return []world{with(r)}
 	case AddFinalizer, RemoveFinalizer:
 		return nil
@@ -261,9 +280,14 @@ func (w world) progress(r runPod) []world {
 		stuck.stuck = true
 		claimed.pod, claimed.run = PodRunning, RunClaimed
 		return []world{with(stuck), with(claimed)}
-	case r.pod == PodRunning && r.run == RunOrdered:
-		r.run = RunClaimed
+	case r.overdue: // until it is proven what has become of it
+		r.overdue, r.pod = false, PodEnded
 		return []world{with(r)}
+	case r.pod == PodRunning && r.run == RunOrdered: // or: it is the pod of the plan, which ends without a claim
+		claimed, spent := r, r
+		claimed.run = RunClaimed
+		spent.ofRun, spent.unloved = false, false
+		return []world{with(claimed), with(spent)}
 	case r.pod == PodRunning:
 		died := r
 		died.pod, died.unloved = PodEnded, false
@@ -274,7 +298,7 @@ func (w world) progress(r runPod) []world {
 
 // finished without success: the run is settled, its pod may be left.
 func (w world) finished(r runPod) world {
-	w.runPod = indexOfRunPod(runPod{pod: r.pod})
+	w.runPod = indexOfRunPod(runPod{pod: r.pod, overdue: r.overdue})
 	w.retry = 0
 	w.last = 5
 	if !r.other {
@@ -311,7 +335,14 @@ func (w world) succeeded(r runPod) []world {
 	if w.applied == 2 {
 		held.plan, covered.plan = driftPlan, approvedDrift
 	}
-	return []world{same, held, safe, covered}
+	all := []world{same}
+	for _, v := range []world{held, safe, covered} {
+		waits, keeps := v, v
+		waits.runPod = indexOfRunPod(runPod{pod: PodWaiting})
+		keeps.runPod = indexOfRunPod(runPod{pod: PodWaiting, kept: true})
+		all = append(all, v, waits, keeps)
+	}
+	return all
 }
 
 type property struct {
@@ -380,8 +411,17 @@ var properties = []property{
 	{"nothing begins with a field that is not implemented, or an approvePlan that is not understood", func(f *Facts, d *Decision) bool {
 		return implies(f.Unsupported != "" || f.InvalidApprove != "" && !f.Deleting, !begins(d))
 	}},
-	{"nothing begins while a run is active or its pod is left", func(f *Facts, d *Decision) bool {
-		return implies(active(f) || f.Pod.State != PodNone, !begins(d))
+	{"nothing begins while a run is active or its pod is left, but an apply in the pod of its plan", func(f *Facts, d *Decision) bool {
+		free := f.Pod.State == PodNone || f.Pod.State == PodWaiting && d.Order.Operation == OpApply
+		return implies(begins(d), !active(f) && free)
+	}},
+	{"a pod that waits is taken, or spared where it may stay, or goes", func(f *Facts, d *Decision) bool {
+		waits := f.Pod.State == PodWaiting && f.Run.State == RunNone
+		return implies(waits, begins(d) || d.Action == DeletePod || d.Action == Rest && f.KeepPod)
+	}},
+	{"of a runner that is not to be heard of nobody takes the place", func(f *Facts, d *Decision) bool {
+		silent := f.Run.State == RunClaimed && f.Pod.OfRun && f.Pod.State == PodRunning && f.Pod.Overdue
+		return implies(silent, d.Action == Rest && d.Ready.Reason == "RunnerUnreachable")
 	}},
 	{"a run starts only after its reservation", func(f *Facts, d *Decision) bool {
 		return (d.Action == Start) == (f.Run.State == RunReserved && begins(d))
@@ -396,7 +436,7 @@ var properties = []property{
 	{"a run is given up only when no process works on it", func(f *Facts, d *Decision) bool {
 		switch d.Action {
 		case AbandonRun:
-			return f.Run.State == RunOrdered && f.Pod.State != PodRunning
+			return f.Run.State == RunOrdered && (f.Pod.State != PodRunning || f.Pod.Overdue)
 		case MarkLost:
 			return f.Pod.State == PodEnded && f.Pod.OfRun
 		}

@@ -59,6 +59,11 @@ func New(ctx context.Context, binary Binary, dir string, opts Options) (*Engine,
 	return &Engine{binary: binary, tf: tf, opts: opts}, nil
 }
 
+// With is the same engine, in the same directory, for another run.
+func (e *Engine) With(opts Options) *Engine {
+	return &Engine{binary: e.binary, tf: e.tf, opts: opts}
+}
+
 // Binary is the engine that runs.
 func (e *Engine) Binary() Binary { return e.binary }
 

@@ -1,0 +1,78 @@
+package runner
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+// awaitApply waits for the order to apply the plan that this run has stored, and names that run; "" when there is no such
+// plan, when the pod is told to end, or when the time is over.
+func (j *job) awaitApply(ctx context.Context) string {
+	status := j.report.status()
+	if status.Phase != v1alpha2.RunSucceeded || j.run.Spec.Operation != v1alpha2.OperationPlan || j.stored == nil || j.cfg.Idle <= 0 {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, j.cfg.Idle)
+	defer cancel()
+	name := ""
+	j.log.Info("waiting for the order to apply the plan", "plan", j.stored.ID, "atMost", j.cfg.Idle.String())
+	wait.UntilWithContext(ctx, func(ctx context.Context) {
+		if name = j.nextOrder(ctx); name != "" {
+			cancel()
+		}
+	}, watchPause)
+	return name
+}
+
+// nextOrder looks for the apply that is meant for this pod, until the watch ends.
+func (j *job) nextOrder(ctx context.Context) string {
+	w, err := j.cfg.Client.Watch(ctx, &v1alpha2.TerraformRunList{}, client.InNamespace(j.run.Namespace),
+		client.MatchingLabels{v1alpha2.TerraformNameLabel: v1alpha2.SafeLabelValue(j.owner.Name)})
+	if err != nil {
+		j.log.V(1).Info("could not watch for the next run", "error", err.Error())
+		return ""
+	}
+	defer w.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ""
+		case event, open := <-w.ResultChan():
+			if !open || event.Type == watch.Error {
+				return ""
+			}
+			if run, ok := event.Object.(*v1alpha2.TerraformRun); ok && j.isNext(run) {
+				return run.Name
+			}
+		}
+	}
+}
+
+// isNext: the hostname is this pod's alone. Whether the run may be begun is seen when it is claimed.
+func (j *job) isNext(run *v1alpha2.TerraformRun) bool {
+	return run.Spec.Operation == v1alpha2.OperationApply && run.Spec.Hostname == j.run.Spec.Hostname &&
+		run.Status.Runner == nil && !run.Finished()
+}
+
+// takeOver lets an apply go on where its plan was made, unless that was made from something else than the apply is for.
+func (j *job) takeOver(made *job) {
+	was, is := &made.run.Spec, &j.run.Spec
+	if made.kept == nil && was.Target == is.Target && was.Backend == is.Backend && was.Source.Digest == is.Source.Digest {
+		j.made = made
+	}
+}
+
+// goOn takes the working directory of the plan, initialised as it is.
+func (j *job) goOn(context.Context) error {
+	j.root, j.module, j.digest, j.backend = j.made.root, j.made.module, j.made.digest, j.made.backend
+	j.secrets.add(j.made.secrets.secrets...)
+	j.engine = j.made.engine.With(j.engineOptions())
+	identity := j.engine.Binary().Identity
+	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Engine = &identity })
+	return nil
+}
