@@ -304,7 +304,7 @@ func (r *TerraformReconciler) end(ctx context.Context, run *infrav1.TerraformRun
 	return client.IgnoreNotFound(r.Client.Status().Patch(ctx, changed, patch, client.FieldOwner(infrav1.FieldManager)))
 }
 
-// deletePod lets go of a pod whose run is accounted for, and deletes it. A process that has not quite ended gets the
+// deletePod deletes a pod whose run is accounted for, and lets it go. A process that has not quite ended gets the
 // pod's own grace. Whether the pod's run is the active one is asked without the cache: to a controller that has been
 // asleep, the pod of another's run looks like one that was left. A run that is not active now never will be again.
 func (r *TerraformReconciler) deletePod(ctx context.Context, tf *infrav1.Terraform, o *observation) error {
@@ -326,7 +326,11 @@ func (r *TerraformReconciler) deletePod(ctx context.Context, tf *infrav1.Terrafo
 	return r.removePod(ctx, pod, o.now)
 }
 
+// removePod deletes the pod, as it was read: one that was given to a run in the meantime stays. A pod that is going is let go.
 func (r *TerraformReconciler) removePod(ctx context.Context, pod *corev1.Pod, now time.Time) error {
+	if pod.DeletionTimestamp == nil {
+		return client.IgnoreNotFound(r.Client.Delete(ctx, pod, client.Preconditions{UID: &pod.UID, ResourceVersion: &pod.ResourceVersion}))
+	}
 	changed := pod.DeepCopy()
 	if controllerutil.RemoveFinalizer(changed, infrav1.RunnerFinalizer) {
 		patch := client.MergeFromWithOptions(pod, client.MergeFromWithOptimisticLock{})
@@ -334,12 +338,9 @@ func (r *TerraformReconciler) removePod(ctx context.Context, pod *corev1.Pod, no
 			return client.IgnoreNotFound(err)
 		}
 	}
-	if pod.DeletionTimestamp != nil && !overdue(pod, now) {
+	if !overdue(pod, now) {
 		return nil
 	}
-	if pod.DeletionTimestamp != nil {
-		// Its run is over, and no kubelet is there to take it away.
-		return client.IgnoreNotFound(r.Client.Delete(ctx, pod, client.Preconditions{UID: &pod.UID}, client.GracePeriodSeconds(0)))
-	}
-	return client.IgnoreNotFound(r.Client.Delete(ctx, pod, client.Preconditions{UID: &pod.UID}))
+	// Its run is over, and no kubelet is there to take it away.
+	return client.IgnoreNotFound(r.Client.Delete(ctx, pod, client.Preconditions{UID: &pod.UID}, client.GracePeriodSeconds(0)))
 }

@@ -483,11 +483,11 @@ func TestNext(t *testing.T) {
 			action: Start, order: Order{OpApply, false, ReasonApproved}, posture: Working,
 		},
 		"reservation seen, the pod of the plan has had enough": {
-			reason: "one pod at a time; nothing is lost but time",
+			reason: "the run will have another pod, when that one is gone",
 			facts: settled(approved, func(f *Facts) {
 				f.Run.State, f.Pod.State = RunReserved, PodEnded
 			}),
-			action: Withdraw, order: Order{OpPlan, false, ReasonWithdrawn},
+			action: Start, order: Order{OpApply, false, ReasonApproved}, posture: Working,
 		},
 		"plan held, its pod waits": {
 			reason: "nobody knows when it will be approved",

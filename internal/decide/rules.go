@@ -64,8 +64,8 @@ var rules = []rule{
 // rules once more and creates the run (Start), or creates it cancelled (Withdraw).
 func Next(f Facts) Decision {
 	if f.Run.State == RunReserved && f.Finalizer {
-		f.Run, f.Queue = Run{}, Queue{} // a reservation has its place
-		d := followUp(&f, decide(&f))
+		f.Run, f.Queue, f.Pod = Run{}, Queue{}, Pod{} // a reservation has its place; a pod that is left goes before its own comes
+		d := decide(&f)
 		if d.Action == Reserve {
 			d.Action = Start
 			return d

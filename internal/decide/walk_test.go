@@ -242,12 +242,20 @@ func (w world) after(d *Decision) []world {
 			all = []world{with(runPod{run: RunReserved, pod: r.pod, kept: r.kept}), with(runPod{run: RunReserved, pod: PodEnded})}
 		}
 		return all
-	case Start: // or: the controller dies between run and pod
-		n := runPod{run: RunOrdered, op: d.Order.Operation, pod: PodPending, ofRun: true}
-		if r.pod == PodWaiting {
-			n.pod = PodRunning
+	case Start: // or: the controller dies between run and pod, or another pod is still there
+		n := runPod{run: RunOrdered, op: d.Order.Operation}
+		foreign := n
+		foreign.pod = PodRunning
+		fresh, adopted := foreign, foreign
+		fresh.pod, fresh.ofRun, adopted.ofRun = PodPending, true, true
+		switch r.pod {
+		case PodNone:
+			return []world{with(fresh), with(n)}
+		case PodWaiting:
+			return []world{with(adopted), with(foreign)}
+		default:
+			return []world{with(foreign)}
 		}
-		return []world{with(n), with(runPod{run: RunOrdered, op: n.op})}
 	case StartPod:
 		r.pod, r.ofRun = PodPending, true
 		return []world{with(r)}
@@ -411,9 +419,9 @@ var properties = []property{
 	{"nothing begins with a field that is not implemented, or an approvePlan that is not understood", func(f *Facts, d *Decision) bool {
 		return implies(f.Unsupported != "" || f.InvalidApprove != "" && !f.Deleting, !begins(d))
 	}},
-	{"nothing begins while a run is active or its pod is left, but an apply in the pod of its plan", func(f *Facts, d *Decision) bool {
+	{"nothing is reserved while a run is active or its pod is left, but an apply in the pod of its plan", func(f *Facts, d *Decision) bool {
 		free := f.Pod.State == PodNone || f.Pod.State == PodWaiting && d.Order.Operation == OpApply
-		return implies(begins(d), !active(f) && free)
+		return implies(d.Action == Reserve, f.Run.State == RunNone && free) && implies(d.Action == StartPod, f.Pod.State == PodNone)
 	}},
 	{"a pod that waits is taken, or spared where it may stay, or goes", func(f *Facts, d *Decision) bool {
 		waits := f.Pod.State == PodWaiting && f.Run.State == RunNone
