@@ -146,7 +146,7 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 		DestroyOnDeletion: tf.Spec.DestroyResourcesOnDeletion, Destroy: tf.Spec.Destroy, Force: tf.Spec.Force,
 		Kept:             st.Kept != nil,
 		MayHaveResources: mayHaveResources(st, o.runs), Destroyed: st.Plan.Destroyed,
-		Planned: st.Plan.Target, Applied: st.Plan.AppliedTarget,
+		Planned:    st.Plan.Target,
 		WasApplied: st.LastAppliedRevision != "", Ready: saysItIsDone(tf),
 		Troubled: troubled(tf),
 	}
@@ -247,7 +247,7 @@ func (o *observation) concludeLast(tf *infrav1.Terraform) {
 		return
 	}
 	o.facts.Last.Failed = true
-	o.facts.Last.Reason, o.facts.Last.Message = failureOf(last, o.facts.Applied)
+	o.facts.Last.Reason, o.facts.Last.Message = failureOf(last, tf.Status.Plan.AppliedTarget)
 	wait := retryWait(tf, last, o.facts.Last.Reason)
 	o.facts.Exhausted = exhausted(tf) && wait > 0
 	if last.Status.FinishedAt != nil {

@@ -52,8 +52,6 @@ type Facts struct {
 	Planned string
 	// Destroyed: everything has been destroyed, and nothing applied since.
 	Destroyed bool
-	// Applied is the target that the infrastructure was last made or found equal to.
-	Applied string
 
 	// Dependency that is in the way.
 	Dependency Dependency

@@ -12,7 +12,7 @@ import (
 // settled is an object that has been applied and rests: each case changes what it is about.
 func settled(change ...func(*Facts)) Facts {
 	f := Facts{
-		Finalizer: true, Source: Source{Revision: "main@sha1:aaaa"}, Target: "here", Planned: "here", Applied: "here",
+		Finalizer: true, Source: Source{Revision: "main@sha1:aaaa"}, Target: "here", Planned: "here",
 		Last:   Last{Operation: OpApply, Target: "here"},
 		PlanIn: 10 * time.Minute, Ready: true, WasApplied: true, MayHaveResources: true,
 	}
@@ -24,7 +24,7 @@ func settled(change ...func(*Facts)) Facts {
 
 func pending(f *Facts) {
 	f.Plan = Plan{ID: "plan-main-aaaa-1", Target: f.Target, Summary: "+1 ~0 -0"}
-	f.Applied, f.Last, f.Ready = "before", Last{Target: f.Target}, false
+	f.Last, f.Ready = Last{Target: f.Target}, false
 }
 
 func approved(f *Facts) { pending(f); f.Plan.Approved = true }
@@ -79,14 +79,14 @@ func TestNext(t *testing.T) {
 		},
 		"first plan": {
 			reason: "an object that was never planned is planned, and says that it does not know yet",
-			facts:  settled(func(f *Facts) { f.Planned, f.Applied, f.Last, f.Ready = "", "", Last{}, false }),
+			facts:  settled(func(f *Facts) { f.Planned, f.Last, f.Ready = "", Last{}, false }),
 			action: Reserve, order: Order{OpPlan, false, ReasonFirstPlan}, posture: Working,
 			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
 		"reservation seen": {
 			reason: "the second pass creates what the first has reserved, if it would reserve the same",
 			facts: settled(func(f *Facts) {
-				f.Planned, f.Applied, f.Last, f.Ready = "", "", Last{}, false
+				f.Planned, f.Last, f.Ready = "", Last{}, false
 				f.Run.State = RunReserved
 			}),
 			action: Start, order: Order{OpPlan, false, ReasonFirstPlan}, posture: Working,

@@ -22,7 +22,7 @@ type world struct {
 	resources uint8 // may there be any
 	requested uint8
 	planned   uint8 // 0 never, 1 for another target, 2 for this one
-	applied   uint8 // likewise
+	applied   uint8 // this target was applied last
 	plan      uint8 // 0 none, 1 of another target, 2 likewise and approved, 3 of this one and rejected; 4 and more of this one
 	last      uint8 // 0 none; 1 plan, 2 apply succeeded; 3 plan, 4 apply failed here; 5 failed at another target
 	due       uint8 // the interval has passed
@@ -30,7 +30,7 @@ type world struct {
 	runPod    uint8 // index into runPods
 }
 
-var radix = [...]int{4, 10, 6, 2, 2, 3, 3, 9, 6, 2, 2, 0}
+var radix = [...]int{4, 10, 6, 2, 2, 3, 2, 9, 6, 2, 2, 0}
 
 // fixed is the number of leading facts that no step changes: worlds that differ there do not meet.
 const fixed = 3
@@ -142,9 +142,9 @@ func (w world) facts() Facts {
 		Finalizer: true, Deleting: w.deletion == 1 || w.deletion == 2, DestroyOnDeletion: w.deletion == 2, Destroy: w.deletion == 3,
 		Auto: w.mode == 1, PlanOnly: w.mode == 2 || w.mode == 3, Force: w.mode == 3, AutoSafe: w.mode == 4, Disabled: w.mode == 5,
 		MayHaveResources: w.resources == 1, Requested: w.requested == 1,
-		Target: "here", Planned: targets[w.planned], Applied: targets[w.applied],
+		Target: "here", Planned: targets[w.planned],
 		PlanIn: time.Duration(1-int(w.due)) * time.Hour, RetryIn: time.Duration(1-int(w.retry)) * time.Minute,
-		Destroyed: w.deletion == 2 && w.applied == 2,
+		Destroyed: w.deletion == 2 && w.applied == 1,
 		Run:       Run{State: r.run, Operation: r.op, Target: "here", Destroy: w.deletion == 2 && !r.other, Cancelled: r.cancelled, Unloved: r.unloved}, Pod: Pod{State: r.pod, OfRun: r.ofRun},
 	}
 	if r.other {
@@ -290,25 +290,25 @@ func (w world) finished(r runPod) world {
 
 func (w world) succeeded(r runPod) []world {
 	w.runPod = indexOfRunPod(runPod{pod: PodEnded})
-	target := uint8(2)
+	target, here := uint8(2), uint8(1)
 	if r.other {
-		target = 1
+		target, here = 1, 0
 	}
 	w.last = 1 + uint8(r.op)
 	if r.op == OpApply {
-		w.plan, w.applied, w.resources = 0, target, 1
+		w.plan, w.applied, w.resources = 0, here, 1
 		return []world{w}
 	}
 	w.planned, w.requested, w.due, w.plan = target, 0, 0, 0
 	same, held := w, w
-	same.applied = target
+	same.applied = here
 	if target == 1 {
 		held.plan = 1
 		return []world{same, held}
 	}
 	safe, covered := held, held
 	held.plan, safe.plan, covered.plan = heldPlan, safePlan, approvedPlan
-	if w.applied == 2 {
+	if w.applied == 1 {
 		held.plan, covered.plan = driftPlan, approvedDrift
 	}
 	return []world{same, held, safe, covered}
