@@ -19,6 +19,8 @@ const (
 	eventApproved     = "TerraformPlanApproved"
 	eventNotCovered   = "ApprovalDoesNotCover"
 	eventFieldIgnored = "FieldIgnored"
+	eventVolatile     = "TerraformPlanVolatile"
+	eventAbandoned    = "Abandoned"
 
 	revisionKey = "infra.contrib.fluxcd.io/revision"
 )
@@ -36,6 +38,10 @@ func (r *TerraformReconciler) announce(before, tf *infrav1.Terraform, o *observa
 	if o.refused || o.settled != nil && before.Status.RefusedApproval == nil && tf.Status.RefusedApproval != nil {
 		e.warning(eventNotCovered, "Plan "+tf.Status.Plan.Pending+" is held."+refusedMessage(tf.Status.RefusedApproval))
 	}
+	if decide.Volatile(&tf.Status) && !decide.Volatile(&before.Status) {
+		e.normal(eventVolatile, fmt.Sprintf("Plan %s is different each time it is made, as with plantimestamp(): it is not refreshed any more "+
+			"until source, spec or state change, or somebody asks.", tf.Status.Plan.Pending))
+	}
 	if tf.Generation != before.Status.ObservedGeneration && tf.Generation == tf.Status.ObservedGeneration {
 		if message := ignoredMessage(&tf.Spec); message != "" {
 			e.warning(eventFieldIgnored, message)
@@ -44,6 +50,19 @@ func (r *TerraformReconciler) announce(before, tf *infrav1.Terraform, o *observa
 	if was, is := readyOf(before), readyOf(tf); o.settled == nil && newTrouble(was, is) && !toldByRun(is, o.facts.Last) {
 		e.trouble(is)
 	}
+}
+
+// announceAbandoned says, once the object is free to go, that a person has given its resources up, and why.
+func (r *TerraformReconciler) announceAbandoned(tf *infrav1.Terraform, o *observation, d decide.Decision) {
+	if d.Action != decide.RemoveFinalizer || !o.facts.Abandoned {
+		return
+	}
+	left := "Its resources are left as they are"
+	if st := tf.Status.State; st != nil && st.Resources > 0 {
+		left = fmt.Sprintf("The %d resource(s) of its state are left as they are", st.Resources)
+	}
+	e := announcer{r, tf, map[string]string{revisionKey: tf.Status.LastAppliedRevision}}
+	e.warning(eventAbandoned, fmt.Sprintf("Abandoned by annotation: %s. %s, and nothing looks after them any more.", tf.Annotations[infrav1.AbandonAnnotation], left))
 }
 
 func newTrouble(was, is metav1.Condition) bool {

@@ -144,7 +144,7 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 		Suspended: tf.Spec.Suspend, Unsupported: unsupportedMessage(&tf.Spec), InvalidApprove: invalidApproveMessage(&tf.Spec),
 		Auto: mode == plan.ApproveAuto, AutoSafe: mode == plan.ApproveSafe, Disabled: mode == plan.ApproveDisable, PlanOnly: tf.Spec.PlanOnly,
 		DestroyOnDeletion: tf.Spec.DestroyResourcesOnDeletion, Destroy: tf.Spec.Destroy, Force: tf.Spec.Force,
-		Kept:             st.Kept != nil,
+		Kept: st.Kept != nil, Abandoned: tf.Annotations[infrav1.AbandonAnnotation] != "",
 		MayHaveResources: mayHaveResources(st, o.runs), Destroyed: st.Plan.Destroyed,
 		Planned:    st.Plan.Target,
 		WasApplied: st.LastAppliedRevision != "", Ready: saysItIsDone(tf),
