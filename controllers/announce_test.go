@@ -31,7 +31,7 @@ func TestAnnounceAbandoned_SaysWhyAndWhatIsLeft(t *testing.T) {
 			tf.Annotations[infrav1.AbandonAnnotation] = tc.why
 			tf.Status.State = tc.state
 			o := &observation{facts: decide.Facts{Deleting: true, Abandoned: tc.why != ""}}
-			(&TerraformReconciler{Recorder: recorder}).announceAbandoned(tf, o, decide.Decision{Action: tc.action})
+			(&TerraformReconciler{Recorder: recorder}).announceAbandoned(t.Context(), tf, o, decide.Decision{Action: tc.action})
 			if tc.want == "" {
 				g.Expect(recorder.Events).To(BeEmpty(), tc.reason)
 				return
