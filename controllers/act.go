@@ -116,7 +116,8 @@ func refusedRun(tf *infrav1.Terraform, run *infrav1.TerraformRun, cause error) d
 	if apierrors.HasStatusCause(cause, corev1.NamespaceTerminatingCause) {
 		d.Posture, d.Ready.Reason = decide.Stuck, infrav1.ReasonNamespaceTerminating
 		d.Ready.Message = fmt.Sprintf("namespace %s is being deleted, so that no run can begin in it and nothing can be destroyed: "+
-			"set spec.destroyResourcesOnDeletion to false to let the object go and keep its resources", run.Namespace)
+			"set spec.destroyResourcesOnDeletion to false, or annotate the object with %s=<why>, to let it go and keep its resources",
+			run.Namespace, infrav1.AbandonAnnotation)
 	}
 	return d
 }
@@ -165,6 +166,7 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 			AppliesCompleted: tf.Status.AppliesCompleted,
 			Backend:          backendOf(&tf.Spec), Unlock: unlockOrder(tf, o.runs),
 			Kept: keptDigest(tf), StateOverride: tf.Annotations[infrav1.StateGuardOverrideAnnotation],
+			Plan: pendingPlan(tf, o.facts.Target),
 		},
 	}
 	if tf.Status.State != nil && (tf.Status.State.Backend == "" || tf.Status.State.Backend == run.Spec.Backend) {
@@ -176,7 +178,6 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 	switch {
 	case order.Operation == decide.OpApply:
 		run.Spec.Operation = infrav1.OperationApply
-		run.Spec.Plan = &infrav1.PlanReference{ID: tf.Status.Plan.Pending, Digest: tf.Status.Plan.Digest}
 		run.Spec.Approval = approvalOf(tf, metav1.NewTime(o.now))
 	case o.facts.Requested:
 		run.Spec.RequestedAt = tf.Annotations[meta.ReconcileRequestAnnotation]

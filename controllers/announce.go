@@ -1,12 +1,14 @@
 package controllers
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/fluxcd/pkg/apis/meta"
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/decide"
@@ -19,6 +21,8 @@ const (
 	eventApproved     = "TerraformPlanApproved"
 	eventNotCovered   = "ApprovalDoesNotCover"
 	eventFieldIgnored = "FieldIgnored"
+	eventVolatile     = "TerraformPlanVolatile"
+	eventAbandoned    = "Abandoned"
 
 	revisionKey = "infra.contrib.fluxcd.io/revision"
 )
@@ -36,6 +40,10 @@ func (r *TerraformReconciler) announce(before, tf *infrav1.Terraform, o *observa
 	if o.refused || o.settled != nil && before.Status.RefusedApproval == nil && tf.Status.RefusedApproval != nil {
 		e.warning(eventNotCovered, "Plan "+tf.Status.Plan.Pending+" is held."+refusedMessage(tf.Status.RefusedApproval))
 	}
+	if decide.Volatile(&tf.Status) && !decide.Volatile(&before.Status) {
+		e.normal(eventVolatile, fmt.Sprintf("Plan %s is different each time it is made, as with plantimestamp(): it is not refreshed any more "+
+			"until source or spec change, somebody asks, or it is applied.", tf.Status.Plan.Pending))
+	}
 	if tf.Generation != before.Status.ObservedGeneration && tf.Generation == tf.Status.ObservedGeneration {
 		if message := ignoredMessage(&tf.Spec); message != "" {
 			e.warning(eventFieldIgnored, message)
@@ -44,6 +52,22 @@ func (r *TerraformReconciler) announce(before, tf *infrav1.Terraform, o *observa
 	if was, is := readyOf(before), readyOf(tf); o.settled == nil && newTrouble(was, is) && !toldByRun(is, o.facts.Last) {
 		e.trouble(is)
 	}
+}
+
+// announceAbandoned says, once the object is free to go, that a person has given its resources up, and why.
+func (r *TerraformReconciler) announceAbandoned(ctx context.Context, tf *infrav1.Terraform, o *observation, d decide.Decision) {
+	if d.Action != decide.RemoveFinalizer || !o.facts.Abandoned {
+		return
+	}
+	why := tf.Annotations[infrav1.AbandonAnnotation]
+	// A namespace that is being deleted takes no event.
+	ctrl.LoggerFrom(ctx).Info("abandoned", "reason", why, "revision", tf.Status.LastAppliedRevision)
+	left := "Its resources are left as they are"
+	if st := tf.Status.State; st != nil && st.Resources > 0 {
+		left = fmt.Sprintf("The %d resource(s) of its state are left as they are", st.Resources)
+	}
+	e := announcer{r, tf, map[string]string{revisionKey: tf.Status.LastAppliedRevision}}
+	e.warning(eventAbandoned, fmt.Sprintf("Abandoned by annotation: %s. %s, and nothing looks after them any more.", why, left))
 }
 
 func newTrouble(was, is metav1.Condition) bool {

@@ -87,7 +87,7 @@ func (r *TerraformReconciler) objectsOf(kind string) handler.MapFunc {
 var orders = []string{
 	infrav1.ApprovePlanAnnotation, infrav1.ApprovedByAnnotation,
 	meta.ReconcileRequestAnnotation, meta.ForceRequestAnnotation, infrav1.ResetRequestAnnotation,
-	infrav1.RejectPlanAnnotation, infrav1.CancelRunAnnotation, "infra.contrib.fluxcd.io/abandon",
+	infrav1.RejectPlanAnnotation, infrav1.CancelRunAnnotation, infrav1.AbandonAnnotation,
 	infrav1.StateGuardOverrideAnnotation,
 }
 

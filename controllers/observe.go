@@ -147,9 +147,10 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 		Suspended: tf.Spec.Suspend, Unsupported: unsupportedMessage(&tf.Spec), InvalidApprove: invalidApproveMessage(&tf.Spec),
 		Auto: mode == plan.ApproveAuto, AutoSafe: mode == plan.ApproveSafe, Disabled: mode == plan.ApproveDisable, PlanOnly: tf.Spec.PlanOnly,
 		DestroyOnDeletion: tf.Spec.DestroyResourcesOnDeletion, Destroy: tf.Spec.Destroy, Force: tf.Spec.Force,
-		Kept: st.Kept != nil, KeepPod: tf.Spec.AlwaysCleanupRunnerPod != nil && !*tf.Spec.AlwaysCleanupRunnerPod,
+		Kept: st.Kept != nil, Abandoned: tf.Annotations[infrav1.AbandonAnnotation] != "",
+		KeepPod:          tf.Spec.AlwaysCleanupRunnerPod != nil && !*tf.Spec.AlwaysCleanupRunnerPod,
 		MayHaveResources: mayHaveResources(st, o.runs), Destroyed: st.Plan.Destroyed,
-		Planned: st.Plan.Target, Applied: st.Plan.AppliedTarget,
+		Planned:    st.Plan.Target,
 		WasApplied: st.LastAppliedRevision != "", Ready: saysItIsDone(tf),
 		Troubled: troubled(tf),
 	}
@@ -250,7 +251,7 @@ func (o *observation) concludeLast(tf *infrav1.Terraform) {
 		return
 	}
 	o.facts.Last.Failed = true
-	o.facts.Last.Reason, o.facts.Last.Message = failureOf(last, o.facts.Applied)
+	o.facts.Last.Reason, o.facts.Last.Message = failureOf(last, tf.Status.Plan.AppliedTarget)
 	wait := retryWait(tf, last, o.facts.Last.Reason)
 	o.facts.Exhausted = exhausted(tf) && wait > 0
 	if last.Status.FinishedAt != nil {

@@ -56,6 +56,15 @@ func unlockOrder(tf *infrav1.Terraform, runs []infrav1.TerraformRun) *infrav1.Un
 	return order
 }
 
+// pendingPlan is the stored plan of that target, which a new plan of it refreshes; nil when there is none.
+func pendingPlan(tf *infrav1.Terraform, target string) *infrav1.PlanReference {
+	p := &tf.Status.Plan
+	if p.Pending == "" || p.Target != target {
+		return nil
+	}
+	return &infrav1.PlanReference{ID: p.Pending, Digest: p.Digest}
+}
+
 // retryWait is the time between a failed run and the next. An order to release the lock that was in the way is obeyed
 // at once, but once.
 func retryWait(tf *infrav1.Terraform, last *infrav1.TerraformRun, reason string) time.Duration {

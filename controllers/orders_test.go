@@ -127,3 +127,21 @@ func TestForceRequested_NeedsTheTokenOfTheRequest(t *testing.T) {
 	g.Expect(forceRequested(tf)).To(BeFalse())
 	g.Expect(tf.Status.LastHandledForceAt).To(Equal("2"), "it does not come to life by a later request")
 }
+
+func TestPendingPlan_IsOfTheTargetThatIsPlanned(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		plan   infrav1.PlanStatus
+		want   *infrav1.PlanReference
+	}{
+		"none":              {"there is nothing to refresh", infrav1.PlanStatus{Target: "here"}, nil},
+		"of another target": {"a new target has a new plan", infrav1.PlanStatus{Pending: "plan-1", Digest: "sha256:1", Target: "before"}, nil},
+		"of this target":    {"it is refreshed, or applied", infrav1.PlanStatus{Pending: "plan-1", Digest: "sha256:1", Target: "here"}, &infrav1.PlanReference{ID: "plan-1", Digest: "sha256:1"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			tf := &infrav1.Terraform{Status: infrav1.TerraformStatus{Plan: tc.plan}}
+			NewWithT(t).Expect(pendingPlan(tf, "here")).To(Equal(tc.want), tc.reason)
+		})
+	}
+}

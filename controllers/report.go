@@ -27,6 +27,7 @@ const (
 // follow the patch, so that nothing is announced that did not stick.
 func (r *TerraformReconciler) report(ctx context.Context, before, tf *infrav1.Terraform, o *observation, d decide.Decision) (ctrl.Result, error) {
 	if d.Action == decide.AddFinalizer || d.Action == decide.RemoveFinalizer {
+		r.announceAbandoned(ctx, tf, o, d)
 		return ctrl.Result{}, nil
 	}
 	applyDecision(tf, o, d)

@@ -72,6 +72,8 @@ type job struct {
 	engine   *engine.Engine    // findEngine
 	stored   *planstore.Plan   // plan and loadPlan
 	progress engine.Progress   // apply
+
+	found *v1alpha2.StateStatus // guard: the state before the run
 }
 
 // step is one part of a run.

@@ -38,6 +38,7 @@ func (j *job) guard(ctx context.Context) error {
 
 // accept refuses a state that is not what the last run left, unless a person has overridden exactly this refusal.
 func (j *job) accept(found *v1alpha2.StateStatus) error {
+	j.found = found
 	err := backend.Guard(j.run.Spec.State, found)
 	refused, ok := errors.AsType[*backend.GuardError](err)
 	if !ok {

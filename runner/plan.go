@@ -51,7 +51,7 @@ func (j *job) plan(ctx context.Context) error {
 		return nil
 	}
 	id := plan.ID(j.run.Spec.Source.Revision, changes.Content(), j.run.Spec.AppliesCompleted)
-	j.stored, err = j.collect(id, before)
+	j.stored, err = j.collect(id, made, before)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
@@ -122,7 +122,7 @@ func planChanges(changes *plan.Changes) []v1alpha2.PlanChange {
 
 // collect takes together what has to travel with a plan. Files that are too large to travel are left behind: most
 // applies do not need them, and those that do say so.
-func (j *job) collect(id string, before files) (*planstore.Plan, error) {
+func (j *job) collect(id string, made *tfjson.Plan, before files) (*planstore.Plan, error) {
 	file, err := os.ReadFile(filepath.Join(j.module, planFile))
 	if err != nil {
 		return nil, fmt.Errorf("read the plan file: %w", err)
@@ -130,6 +130,10 @@ func (j *job) collect(id string, before files) (*planstore.Plan, error) {
 	locks, err := readOptional(filepath.Join(j.module, lockFile))
 	if err != nil {
 		return nil, fmt.Errorf("read the lock file: %w", err)
+	}
+	variables, err := digestOfVariables(made)
+	if err != nil {
+		return nil, err
 	}
 	extra, err := packNew(j.root, before)
 	if errors.Is(err, errExtrasTooLarge) {
@@ -144,15 +148,19 @@ func (j *job) collect(id string, before files) (*planstore.Plan, error) {
 		LockFile:       locks,
 		Engine:         j.engine.Binary().Identity,
 		ArtifactDigest: j.digest,
+		Variables:      variables,
 		Extra:          extra,
 	}, nil
 }
 
-// storePlan stores the plan. It counts from the moment that the run's status has its digest; plans of before are
-// removed after that.
+// storePlan stores the plan, unless the one that waits is the same. It counts from the moment that the run's status has
+// its digest; plans of before are removed after that.
 func (j *job) storePlan(ctx context.Context) error {
 	if j.stored == nil {
 		j.keepUnchanged(ctx)
+		return nil
+	}
+	if known := j.recordState(ctx); known && j.keepsWaiting(ctx) {
 		return nil
 	}
 	if err := planstore.Save(ctx, j.cfg.Client, j.owner, j.spec.GetWorkspace(), j.stored); err != nil {

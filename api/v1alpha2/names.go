@@ -19,6 +19,9 @@ const (
 	// CancelRunAnnotation asks the run that it names to stop.
 	CancelRunAnnotation = "infra.contrib.fluxcd.io/cancel-run"
 
+	// AbandonAnnotation lets an object that is being deleted go and leaves its resources as they are; its value says why.
+	AbandonAnnotation = "infra.contrib.fluxcd.io/abandon"
+
 	// ApprovedByAnnotation names the approver.
 	ApprovedByAnnotation = "infra.contrib.fluxcd.io/approved-by"
 

@@ -70,7 +70,8 @@ type TerraformRunSpec struct {
 	// +optional
 	AppliesCompleted int64 `json:"appliesCompleted,omitempty"`
 
-	// Plan is the stored plan to apply.
+	// Plan is the stored plan to apply; of a plan run, the one of the same target that waits, which stays when nothing is
+	// different.
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
 	// +optional
 	Plan *PlanReference `json:"plan,omitempty"`

@@ -233,6 +233,11 @@ type PlanStatus struct {
 	// +optional
 	Safe bool `json:"safe,omitempty"`
 
+	// Differed counts the refreshes in a row that gave another plan than the one that waited, though neither its target
+	// nor the state had moved. From 2 on the plan is volatile, and not refreshed by interval any more.
+	// +optional
+	Differed int64 `json:"differed,omitempty"`
+
 	// Summary of the last plan, like "+3 ~1 -0".
 	// +optional
 	Summary string `json:"summary,omitempty"`

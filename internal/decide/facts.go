@@ -30,6 +30,8 @@ type Facts struct {
 	PlanOnly bool
 	// DestroyOnDeletion is spec.destroyResourcesOnDeletion.
 	DestroyOnDeletion bool
+	// Abandoned: a person wants the object to go when it is deleted, and its resources to stay, whatever the spec says.
+	Abandoned bool
 	// MayHaveResources: an apply has been started once, or the state has resources.
 	MayHaveResources bool
 	// Destroy is spec.destroy: what is planned and applied is the destruction of everything.
@@ -54,8 +56,6 @@ type Facts struct {
 	Planned string
 	// Destroyed: everything has been destroyed, and nothing applied since.
 	Destroyed bool
-	// Applied is the target that the infrastructure was last made or found equal to.
-	Applied string
 
 	// Dependency that is in the way.
 	Dependency Dependency
@@ -212,6 +212,8 @@ type Plan struct {
 	Rejected bool
 	// Safe: it neither deletes, replaces nor forgets.
 	Safe bool
+	// Volatile: it is another one each time it is made, though neither target nor state has moved.
+	Volatile bool
 	// Refused says which approval does not hold for this plan, and for what; "" when there is none.
 	Refused string
 	// Summary of the plan, like "+3 ~1 -0".

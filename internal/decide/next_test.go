@@ -12,7 +12,7 @@ import (
 // settled is an object that has been applied and rests: each case changes what it is about.
 func settled(change ...func(*Facts)) Facts {
 	f := Facts{
-		Finalizer: true, Source: Source{Revision: "main@sha1:aaaa"}, Target: "here", Planned: "here", Applied: "here",
+		Finalizer: true, Source: Source{Revision: "main@sha1:aaaa"}, Target: "here", Planned: "here",
 		Last:   Last{Operation: OpApply, Target: "here"},
 		PlanIn: 10 * time.Minute, Ready: true, WasApplied: true, MayHaveResources: true,
 	}
@@ -24,7 +24,7 @@ func settled(change ...func(*Facts)) Facts {
 
 func pending(f *Facts) {
 	f.Plan = Plan{ID: "plan-main-aaaa-1", Target: f.Target, Summary: "+1 ~0 -0"}
-	f.Applied, f.Last, f.Ready = "before", Last{Target: f.Target}, false
+	f.Last, f.Ready = Last{Target: f.Target}, false
 }
 
 func approved(f *Facts) { pending(f); f.Plan.Approved = true }
@@ -38,6 +38,11 @@ func podWaits(f *Facts) { f.Pod = Pod{State: PodWaiting} }
 func waiting(f *Facts) { f.Dependency = Dependency{DependencyWaits, "dependency 'a/b' is not ready"} }
 
 func deleting(f *Facts) { f.Deleting, f.Target = true, "destroyed" }
+
+// volatile is a plan that would have been refreshed by now.
+func volatile(f *Facts) { f.Plan.Volatile, f.PlanIn = true, -time.Minute }
+
+func abandon(f *Facts) { f.DestroyOnDeletion, f.Abandoned = true, true }
 
 func failedPlan(f *Facts) {
 	f.Last = Last{Failed: true, Target: f.Target, Reason: v1alpha2.ReasonTFExecPlanFailed, Message: "main.tf:3: no such thing"}
@@ -81,14 +86,14 @@ func TestNext(t *testing.T) {
 		},
 		"first plan": {
 			reason: "an object that was never planned is planned, and says that it does not know yet",
-			facts:  settled(func(f *Facts) { f.Planned, f.Applied, f.Last, f.Ready = "", "", Last{}, false }),
+			facts:  settled(func(f *Facts) { f.Planned, f.Last, f.Ready = "", Last{}, false }),
 			action: Reserve, order: Order{OpPlan, false, ReasonFirstPlan}, posture: Working,
 			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
 		"reservation seen": {
 			reason: "the second pass creates what the first has reserved, if it would reserve the same",
 			facts: settled(func(f *Facts) {
-				f.Planned, f.Applied, f.Last, f.Ready = "", "", Last{}, false
+				f.Planned, f.Last, f.Ready = "", Last{}, false
 				f.Run.State = RunReserved
 			}),
 			action: Start, order: Order{OpPlan, false, ReasonFirstPlan}, posture: Working,
@@ -143,6 +148,36 @@ func TestNext(t *testing.T) {
 			reason: "without approval a plan waits, and the object rests",
 			facts:  settled(pending), posture: Resting, requeue: 10 * time.Minute,
 			ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges, `Plan generated (+1 ~0 -0): set approvePlan: "plan-main-aaaa-1" to approve this plan.`},
+		},
+		"plan waits, interval": {
+			reason: "a plan that waits is refreshed, and says the same meanwhile",
+			facts:  settled(pending, func(f *Facts) { f.PlanIn = 0 }),
+			action: Reserve, order: Order{OpPlan, false, ReasonInterval}, posture: Working,
+		},
+		"volatile plan": {
+			reason: "what is another plan each time would never be approved in time: it is left as it is",
+			facts:  settled(pending, volatile), posture: Resting,
+			ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges, `Plan generated (+1 ~0 -0): set approvePlan: "plan-main-aaaa-1" to approve this plan.` + volatileNote},
+		},
+		"volatile plan, approved": {
+			reason: "it is applied like any other",
+			facts:  settled(approved, volatile), action: Reserve, order: Order{OpApply, false, ReasonApproved}, posture: Working,
+		},
+		"volatile plan, new revision": {
+			reason: "another target has another plan",
+			facts:  settled(pending, volatile, func(f *Facts) { f.Target = "there" }),
+			action: Reserve, order: Order{OpPlan, false, ReasonTargetChanged}, posture: Working,
+			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
+		},
+		"volatile plan, request": {
+			reason: "a person who asks gets a new one",
+			facts:  settled(pending, volatile, func(f *Facts) { f.Requested = true }),
+			action: Reserve, order: Order{OpPlan, false, ReasonRequested}, posture: Working,
+		},
+		"volatile drift": {
+			reason: "drift that looks different each time as well",
+			facts:  settled(pending, volatile, func(f *Facts) { f.Plan.Drift = true }), posture: Resting,
+			ready: Ready{False, v1alpha2.ReasonDriftDetected, `Drift detected (+1 ~0 -0): set approvePlan: "plan-main-aaaa-1" to correct it.` + volatileNote},
 		},
 		"plan approved": {
 			reason: "an approved plan is applied",
@@ -510,6 +545,44 @@ func TestNext(t *testing.T) {
 		"deleted, resources kept": {
 			reason: "without a destroy the object just goes",
 			facts:  settled(deleting), action: RemoveFinalizer,
+		},
+		"abandoned": {
+			reason: "a person lets it go, with its resources left as they are",
+			facts:  settled(deleting, abandon), action: RemoveFinalizer,
+		},
+		"abandoned, others depend on it": {
+			reason: "nothing else holds it: who depends on it is none of its business any more",
+			facts:  settled(deleting, abandon, func(f *Facts) { f.Dependants = "a, b" }), action: RemoveFinalizer,
+		},
+		"abandoned, suspended": {
+			reason: "nor does suspend",
+			facts:  settled(deleting, abandon, func(f *Facts) { f.Suspended = true }), action: RemoveFinalizer,
+		},
+		"abandoned, destroy plan at work": {
+			reason: "nobody wants that plan any more",
+			facts:  settled(deleting, abandon, claimed(OpPlan, "destroyed"), func(f *Facts) { f.Run.Destroy = true }), action: CancelRun,
+		},
+		"abandoned, destroy ordered": {
+			reason: "a destroy that has not begun does not begin",
+			facts:  settled(deleting, abandon, ordered(OpApply, "destroyed"), func(f *Facts) { f.Run.Destroy = true }), action: AbandonRun,
+		},
+		"abandoned, destroy at work": {
+			reason: "one that has begun ends by itself",
+			facts:  settled(deleting, abandon, claimed(OpApply, "destroyed"), func(f *Facts) { f.Run.Destroy = true }), posture: Working,
+		},
+		"abandoned, destroy reserved": {
+			reason: "a reservation is taken back",
+			facts:  settled(deleting, abandon, func(f *Facts) { f.Run.State = RunReserved }),
+			action: Withdraw, order: Order{OpPlan, false, ReasonWithdrawn},
+		},
+		"abandoned, runner out of reach": {
+			reason: "whether a process still works is another question, with its own way out",
+			facts:  settled(deleting, abandon, claimed(OpApply, "destroyed"), func(f *Facts) { f.Pod = Pod{} }), posture: Retrying, requeue: lookAgain,
+			ready: Ready{False, v1alpha2.ReasonRunnerUnreachable, unreachable(&Facts{}).Ready.Message},
+		},
+		"abandoned, not deleted": {
+			reason: "as long as it is not deleted the word counts for nothing",
+			facts:  settled(func(f *Facts) { f.Abandoned = true }), posture: Resting, requeue: 10 * time.Minute,
 		},
 		"deleted, nothing ever made": {
 			reason: "no pod is needed to destroy nothing",

@@ -28,6 +28,7 @@ var rules = []rule{
 	{"the pod has done its work", podLeft, deletePod},
 
 	// Deletion.
+	{"the object is abandoned", abandoned, does(RemoveFinalizer)},
 	{"others depend on the object", dependantsLeft, waitForDependants},
 	{"nothing is to be destroyed", nothingToDestroy, does(RemoveFinalizer)},
 	{"a suspended object destroys nothing", suspendedDeletion, holdDeletion},

@@ -20,6 +20,10 @@ const (
 	ReasonForced        = "Forced"
 )
 
+// abandoned: a person lets the object go, and what it has made stay. That is the way out of a deletion that can't end, so
+// it asks for nothing but that no run is active.
+func abandoned(f *Facts) bool { return f.Deleting && f.Abandoned }
+
 // nothingToDestroy: the object may go.
 func nothingToDestroy(f *Facts) bool {
 	return f.Deleting && (!f.DestroyOnDeletion || !f.MayHaveResources || f.Destroyed)
@@ -75,7 +79,7 @@ func consented(f *Facts) bool {
 }
 
 func planDue(f *Facts) bool {
-	return f.Planned != f.Target || f.Requested || f.Last.Failed || f.PlanIn <= 0
+	return f.Planned != f.Target || f.Requested || f.Last.Failed || lookDue(f)
 }
 
 func plannedOnly(f *Facts) bool { return f.Plan.ID != "" && f.PlanOnly && !f.Deleting }
@@ -166,23 +170,23 @@ func planReason(f *Facts) string {
 }
 
 func showPlan(f *Facts) Decision {
-	return Decision{Posture: Resting, RequeueAfter: f.PlanIn, Ready: Ready{True, v1alpha2.ReasonPlannedWithChanges,
-		fmt.Sprintf("Plan generated (%s): This object is in the plan only mode.", f.Plan.Summary)}}
+	return waits(f, Decision{Ready: Ready{True, v1alpha2.ReasonPlannedWithChanges,
+		fmt.Sprintf("Plan generated (%s): This object is in the plan only mode.", f.Plan.Summary)}})
 }
 
 func reportDrift(f *Facts) Decision {
-	return Decision{Posture: Resting, RequeueAfter: f.PlanIn, Ready: Ready{False, v1alpha2.ReasonDriftDetected,
-		fmt.Sprintf("Drift detected (%s): plan %s. It is only reported: approvePlan is disable.", f.Plan.Summary, f.Plan.ID)}}
+	return waits(f, Decision{Ready: Ready{False, v1alpha2.ReasonDriftDetected,
+		fmt.Sprintf("Drift detected (%s): plan %s. It is only reported: approvePlan is disable.", f.Plan.Summary, f.Plan.ID)}})
 }
 
 func waitForDriftApproval(f *Facts) Decision {
-	return Decision{Posture: Resting, RequeueAfter: f.PlanIn, Ready: Ready{False, v1alpha2.ReasonDriftDetected,
-		fmt.Sprintf("Drift detected (%s): set approvePlan: %q to correct it.%s", f.Plan.Summary, f.Plan.ID, f.Plan.Refused)}}
+	return waits(f, Decision{Ready: Ready{False, v1alpha2.ReasonDriftDetected,
+		fmt.Sprintf("Drift detected (%s): set approvePlan: %q to correct it.%s", f.Plan.Summary, f.Plan.ID, f.Plan.Refused)}})
 }
 
 func waitForApproval(f *Facts) Decision {
-	return Decision{Posture: Resting, RequeueAfter: f.PlanIn, Ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges,
-		fmt.Sprintf("Plan generated (%s): set approvePlan: %q to approve this plan.%s", f.Plan.Summary, f.Plan.ID, f.Plan.Refused)}}
+	return waits(f, Decision{Ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges,
+		fmt.Sprintf("Plan generated (%s): set approvePlan: %q to approve this plan.%s", f.Plan.Summary, f.Plan.ID, f.Plan.Refused)}})
 }
 
 // inSync keeps a Ready that is True already: it says how the infrastructure came to be as it is.

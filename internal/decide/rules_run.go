@@ -33,7 +33,7 @@ func unwantedPlan(f *Facts) bool {
 
 // overtaken: the run works towards something that is not wanted any more, whether or not the source can tell what is.
 func overtaken(f *Facts) bool {
-	if f.Deleting && !(f.Run.Destroy && f.DestroyOnDeletion) {
+	if f.Deleting && (f.Abandoned || !f.Run.Destroy || !f.DestroyOnDeletion) {
 		return true
 	}
 	return f.Target != "" && f.Run.Target != f.Target

@@ -129,7 +129,7 @@ func Counts(reason string) bool {
 
 func (s settlement) forgetPlan() {
 	p := &s.tf.Status.Plan
-	p.Pending, p.Digest, p.IsDriftDetectionPlan, p.Safe = "", "", false, false
+	p.Pending, p.Digest, p.IsDriftDetectionPlan, p.Safe, p.Differed = "", "", false, false, 0
 	s.tf.Status.RefusedApproval = nil
 }
 
@@ -158,6 +158,7 @@ func (s settlement) planned() {
 	st.LastPlannedRevision = s.run.Spec.Source.Revision
 	st.LastPlannedGeneration = s.run.Spec.Generation
 	st.LastPlanAt = s.now.DeepCopy() // not the runner's clock: the next plan is due by ours
+	differed := s.differed()
 	s.forgetPlan()
 	st.Plan.Target = s.run.Spec.Target
 	st.Plan.Run = s.run.Name
@@ -168,7 +169,7 @@ func (s settlement) planned() {
 		return
 	}
 	st.Plan.Summary = p.Short
-	st.Plan.Pending, st.Plan.Digest, st.Plan.Safe = p.ID, p.Digest, p.Safe
+	st.Plan.Pending, st.Plan.Digest, st.Plan.Safe, st.Plan.Differed = p.ID, p.Digest, p.Safe, differed
 	if s.forced() {
 		st.Approval = &v1alpha2.Approval{PlanID: p.ID, How: v1alpha2.ApprovalByForce, At: s.now}
 	}

@@ -16,13 +16,13 @@ import (
 
 // world is a combination of facts, each a small number, so that it has an index.
 type world struct {
-	deletion  uint8 // 0 no, 1 keep the resources, 2 destroy them; 3 no, but spec.destroy
+	deletion  uint8 // 0 no, 1 keep the resources, 2 destroy them; 3 no, but spec.destroy; 4 destroy them, but abandoned
 	blocker   uint8 // 0 none, 1 suspended, 2 a field is not implemented, 3 approvePlan is invalid, 4 a dependency, 5 dependants, 6 retry limit, 7 queue, 8 the source is missing, 9 likewise, but there is a keepsake
 	mode      uint8 // 0 manual, 1 auto, 2 plan only, 3 plan only and forced, 4 safe, 5 disable
 	resources uint8 // may there be any
 	requested uint8
 	planned   uint8 // 0 never, 1 for another target, 2 for this one
-	applied   uint8 // likewise
+	applied   uint8 // this target was applied last
 	plan      uint8 // 0 none, 1 of another target, 2 likewise and approved, 3 of this one and rejected; 4 and more of this one
 	last      uint8 // 0 none; 1 plan, 2 apply succeeded; 3 plan, 4 apply failed here; 5 failed at another target
 	due       uint8 // the interval has passed
@@ -30,7 +30,7 @@ type world struct {
 	runPod    uint8 // index into runPods
 }
 
-var radix = [...]int{4, 10, 6, 2, 2, 3, 3, 9, 6, 2, 2, 0}
+var radix = [...]int{5, 10, 6, 2, 2, 3, 2, 10, 6, 2, 2, 0}
 
 // fixed is the number of leading facts that no step changes: worlds that differ there do not meet.
 const fixed = 3
@@ -141,20 +141,24 @@ const (
 	driftPlan
 	approvedDrift
 	safePlan
+	volatilePlan
 )
 
 var targets = [...]string{"", "other", "here"}
 
 func (w world) facts() Facts {
 	r := runPods[w.runPod]
+	abandoned := w.deletion == 4
+	destroys := w.deletion == 2 || abandoned
 	f := Facts{
-		Finalizer: true, Deleting: w.deletion == 1 || w.deletion == 2, DestroyOnDeletion: w.deletion == 2, Destroy: w.deletion == 3,
+		Finalizer: true, Deleting: w.deletion == 1 || destroys, DestroyOnDeletion: destroys, Abandoned: abandoned, Destroy: w.deletion == 3,
 		Auto: w.mode == 1, PlanOnly: w.mode == 2 || w.mode == 3, Force: w.mode == 3, AutoSafe: w.mode == 4, Disabled: w.mode == 5,
 		MayHaveResources: w.resources == 1, Requested: w.requested == 1,
-		Target: "here", Planned: targets[w.planned], Applied: targets[w.applied],
+		Target: "here", Planned: targets[w.planned],
 		PlanIn: time.Duration(1-int(w.due)) * time.Hour, RetryIn: time.Duration(1-int(w.retry)) * time.Minute,
-		Destroyed: w.deletion == 2 && w.applied == 2,
-		Run:       Run{State: r.run, Operation: r.op, Target: "here", Destroy: w.deletion == 2 && !r.other, Cancelled: r.cancelled, Unloved: r.unloved}, Pod: Pod{State: r.pod, OfRun: r.ofRun, Overdue: r.overdue}, KeepPod: r.kept,
+		Destroyed: destroys && w.applied == 1,
+		Run:       Run{State: r.run, Operation: r.op, Target: "here", Destroy: destroys && !r.other, Cancelled: r.cancelled, Unloved: r.unloved},
+		Pod:       Pod{State: r.pod, OfRun: r.ofRun, Overdue: r.overdue}, KeepPod: r.kept,
 	}
 	if r.other {
 		f.Run.Target = "other"
@@ -199,7 +203,7 @@ func (w world) planAndLast(f *Facts) {
 		f.Plan = Plan{ID: "plan-2", Target: "here", Approved: true, Safe: true, Rejected: true}
 	default:
 		f.Plan = Plan{ID: "plan-2", Target: "here", Approved: w.plan == approvedPlan || w.plan == approvedDrift,
-			Drift: w.plan == driftPlan || w.plan == approvedDrift, Safe: w.plan == safePlan}
+			Drift: w.plan == driftPlan || w.plan == approvedDrift, Safe: w.plan == safePlan, Volatile: w.plan == volatilePlan}
 	}
 	switch w.last {
 	case 2:
@@ -212,10 +216,10 @@ func (w world) planAndLast(f *Facts) {
 }
 
 // targetOfPlan is, for each value of plan, the value that planned has then; 0: any.
-var targetOfPlan = [...]uint8{0, 1, 1, 2, 2, 2, 2, 2, 2}
+var targetOfPlan = [...]uint8{0, 1, 1, 2, 2, 2, 2, 2, 2, 2}
 
 // meet has, for each value of deletion, the blockers that are walked with it: those that the rules look at then.
-var meet = [...]string{"01234678", "012358", "01235789", "08"}
+var meet = [...]string{"01234678", "012358", "01235789", "08", "0158"}
 
 // legal says whether the status can hold this combination at all, and whether its parts have to do with each other.
 func (w world) legal() bool {
@@ -322,29 +326,36 @@ func (w world) finished(r runPod) world {
 
 func (w world) succeeded(r runPod) []world {
 	w.runPod = indexOfRunPod(runPod{pod: PodEnded})
-	target := uint8(2)
+	target, here := uint8(2), uint8(1)
 	if r.other {
-		target = 1
+		target, here = 1, 0
 	}
 	w.last = 1 + uint8(r.op)
 	if r.op == OpApply {
-		w.plan, w.applied, w.resources = 0, target, 1
+		w.plan, w.applied, w.resources = 0, here, 1
 		return []world{w}
 	}
+	refreshed := w.plan >= heldPlan
 	w.planned, w.requested, w.due, w.plan = target, 0, 0, 0
 	same, held := w, w
-	same.applied = target
+	same.applied = here
 	if target == 1 {
 		held.plan = 1
 		return []world{same, held}
 	}
 	safe, covered := held, held
 	held.plan, safe.plan, covered.plan = heldPlan, safePlan, approvedPlan
-	if w.applied == 2 {
+	if w.applied == 1 {
 		held.plan, covered.plan = driftPlan, approvedDrift
 	}
+	stored := []world{held, safe, covered}
+	if refreshed {
+		again := held
+		again.plan = volatilePlan
+		stored = append(stored, again)
+	}
 	all := []world{same}
-	for _, v := range []world{held, safe, covered} {
+	for _, v := range stored {
 		waits, keeps := v, v
 		waits.runPod = indexOfRunPod(runPod{pod: PodWaiting})
 		keeps.runPod = indexOfRunPod(runPod{pod: PodWaiting, kept: true})
@@ -394,8 +405,17 @@ var properties = []property{
 	{"nothing but a deletion begins before what the object depends on", func(f *Facts, d *Decision) bool {
 		return implies(f.Dependency.State != DependenciesReady && !f.Deleting, !begins(d))
 	}},
-	{"nothing is destroyed or let go before what depends on the object", func(f *Facts, d *Decision) bool {
-		return implies(f.Deleting && f.Dependants != "", !begins(d) && d.Action != RemoveFinalizer)
+	{"nothing is destroyed or let go before what depends on the object, unless it is abandoned", func(f *Facts, d *Decision) bool {
+		return implies(f.Deleting && f.Dependants != "" && !f.Abandoned, !begins(d) && d.Action != RemoveFinalizer)
+	}},
+	{"a deleted object that is abandoned begins nothing, and waits for nothing but its run and pod", func(f *Facts, d *Decision) bool {
+		given := f.Deleting && f.Abandoned
+		free := f.Run.State == RunNone && f.Pod.State == PodNone
+		return implies(given, !begins(d) && d.Action != StartPod) && implies(given && free, d.Action == RemoveFinalizer)
+	}},
+	{"a volatile plan is not made anew by itself", func(f *Facts, d *Decision) bool {
+		left := f.Plan.Volatile && f.Planned == f.Target && !f.Requested && !f.Last.Failed
+		return implies(left && begins(d), d.Order.Operation == OpApply)
 	}},
 	{"what has failed as often as it may is not tried again, unless somebody asks", func(f *Facts, d *Decision) bool {
 		spent := f.Exhausted && f.Last.Failed && f.Last.Target == f.Target && !f.Requested && !f.Deleting
@@ -405,7 +425,7 @@ var properties = []property{
 		return implies(f.Queue.Full, d.Action != Reserve) && implies(d.Posture == Queued, f.Queue.Full && d.Ready.Status == Keep)
 	}},
 	{"a deleted object starts no pod but for a destroy", func(f *Facts, d *Decision) bool {
-		return implies(d.Action == StartPod && f.Deleting, f.Run.Destroy && f.DestroyOnDeletion)
+		return implies(d.Action == StartPod && f.Deleting, f.Run.Destroy && f.DestroyOnDeletion && !f.Abandoned)
 	}},
 	{"no pod starts for an apply that nobody agrees to any more", func(f *Facts, d *Decision) bool {
 		return implies(d.Action == StartPod && f.Run.Operation == OpApply, consented(f))
@@ -453,8 +473,8 @@ var properties = []property{
 	{"the pod of an active run stays", func(f *Facts, d *Decision) bool {
 		return implies(d.Action == DeletePod && active(f), !f.Pod.OfRun)
 	}},
-	{"the finalizer goes when run and pod are gone and no resource is leaked", func(f *Facts, d *Decision) bool {
-		kept := !f.DestroyOnDeletion || !f.MayHaveResources || f.Destroyed
+	{"the finalizer goes when run and pod are gone and no resource is leaked, unless it is abandoned", func(f *Facts, d *Decision) bool {
+		kept := !f.DestroyOnDeletion || !f.MayHaveResources || f.Destroyed || f.Abandoned
 		return implies(d.Action == RemoveFinalizer, f.Deleting && !active(f) && f.Pod.State == PodNone && kept)
 	}},
 	{"a reservation is withdrawn only when there is one", func(f *Facts, d *Decision) bool {
@@ -468,8 +488,8 @@ var properties = []property{
 			implies(d.Ready.Status == True, d.Posture == Resting) &&
 			implies(d.Ready.Status == Unknown && d.Posture != Working, d.Ready.Reason == "TerraformPlannedWithChanges")
 	}},
-	{"an object that rests with a source and without a person's say looks again", func(f *Facts, d *Decision) bool {
-		waits := d.Action == Rest && d.Posture == Resting && !active(f) && f.Dependency.State == DependenciesReady
+	{"an object that rests with a source, without a person's say and without a volatile plan looks again", func(f *Facts, d *Decision) bool {
+		waits := d.Action == Rest && d.Posture == Resting && !active(f) && f.Dependency.State == DependenciesReady && !f.Plan.Volatile
 		return implies(waits, d.RequeueAfter > 0)
 	}},
 	{"a failure is not tried again before its time, unless somebody asks", func(f *Facts, d *Decision) bool {

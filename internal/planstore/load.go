@@ -38,7 +38,7 @@ func Load(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform, works
 	}
 	return &Plan{
 		ID: m.ID, Digest: digest, File: file, LockFile: lockFile, Extra: extra,
-		Engine: m.Engine, ArtifactDigest: m.ArtifactDigest,
+		Engine: m.Engine, ArtifactDigest: m.ArtifactDigest, Lineage: m.Lineage, Serial: m.Serial, Variables: m.Variables,
 	}, nil
 }
 

@@ -63,6 +63,11 @@ type Plan struct {
 	Engine v1alpha2.EngineIdentity
 	// ArtifactDigest is the digest of the source artifact.
 	ArtifactDigest string
+	// Lineage and Serial of the state that the plan was made of; no lineage: there was no state, or it is not known.
+	Lineage string
+	Serial  int64
+	// Variables is a digest of the values that the plan holds of the module's variables.
+	Variables string
 	// Extra is a tar.gz of files that appeared while planning; nil when there are none.
 	Extra []byte
 }

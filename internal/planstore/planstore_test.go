@@ -46,6 +46,7 @@ func planOf(file []byte) *planstore.Plan {
 	return &planstore.Plan{
 		ID: "plan-main-b8e362c206-0011aabb", Digest: planstore.Digest(file), File: file, LockFile: []byte("# lock\n"),
 		Engine: v1alpha2.EngineIdentity{Name: "tofu", Version: "1.12.6"}, ArtifactDigest: "sha256:abc",
+		Lineage: "0b1f", Serial: 7, Variables: "sha256:def",
 	}
 }
 

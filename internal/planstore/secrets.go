@@ -36,6 +36,9 @@ type manifest struct {
 	Chunks         int                     `json:"chunks"`
 	Engine         v1alpha2.EngineIdentity `json:"engine"`
 	ArtifactDigest string                  `json:"artifactDigest"`
+	Lineage        string                  `json:"lineage,omitempty"`
+	Serial         int64                   `json:"serial,omitempty"`
+	Variables      string                  `json:"variables,omitempty"`
 	LockFile       string                  `json:"lockFile,omitempty"`
 	Extra          string                  `json:"extra,omitempty"`
 	ExtraChunks    int                     `json:"extraChunks,omitempty"`
@@ -86,7 +89,7 @@ func (k key) secrets(p *Plan, zipped []byte) ([]*corev1.Secret, error) {
 	}
 	m := manifest{
 		ID: p.ID, Digest: p.Digest, Chunks: len(chunks), ExtraChunks: len(extra),
-		Engine: p.Engine, ArtifactDigest: p.ArtifactDigest,
+		Engine: p.Engine, ArtifactDigest: p.ArtifactDigest, Lineage: p.Lineage, Serial: p.Serial, Variables: p.Variables,
 	}
 	data := map[string][]byte{}
 	if p.LockFile != nil {
