@@ -258,19 +258,7 @@ func (w world) after(d *Decision) []world {
 		}
 		return all
 	case Start: // or: the controller dies between run and pod, or another pod is still there
-		n := runPod{run: RunOrdered, op: d.Order.Operation}
-		foreign := n
-		foreign.pod = PodRunning
-		fresh, adopted := foreign, foreign
-		fresh.pod, fresh.ofRun, adopted.ofRun = PodPending, true, true
-		switch r.pod {
-		case PodNone:
-			return []world{with(fresh), with(n)}
-		case PodWaiting:
-			return []world{with(adopted), with(foreign)}
-		default:
-			return []world{with(foreign)}
-		}
+		return w.started(r.pod, d.Order.Operation)
 	case StartPod:
 		r.pod, r.ofRun = PodPending, true
 		return []world{with(r)}
@@ -290,6 +278,24 @@ func (w world) after(d *Decision) []world {
 		return nil
 	}
 	panic("no such action")
+}
+
+// started is the run with a pod of its own, with the pod of the plan, or with one that is still in the way.
+func (w world) started(pod PodState, op Operation) []world {
+	with := func(n runPod) world { v := w; v.runPod = indexOfRunPod(n); return v }
+	n := runPod{run: RunOrdered, op: op}
+	foreign := n
+	foreign.pod = PodRunning
+	fresh, adopted := foreign, foreign
+	fresh.pod, fresh.ofRun, adopted.ofRun = PodPending, true, true
+	switch pod {
+	case PodNone:
+		return []world{with(fresh), with(n)}
+	case PodWaiting:
+		return []world{with(adopted), with(foreign)}
+	default:
+		return []world{with(foreign)}
+	}
 }
 
 // progress is what runner and kubelet do while the controller rests.
