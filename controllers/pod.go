@@ -19,7 +19,6 @@ const (
 	RunnerContainer = "tf-runner"
 
 	podNameSuffix     = "-tf-runner"
-	maxObjectName     = 253
 	maxHostnamePrefix = 40
 	instanceDigits    = 8
 
@@ -69,15 +68,7 @@ type PodInput struct {
 
 // PodName is the name of the runner pod of an object: `<name>-tf-runner`, with a hash in the middle where that
 // would be longer than an object's name may be.
-func PodName(tf *infrav1.Terraform) string {
-	name := tf.Name
-	if room := maxObjectName - len(podNameSuffix); len(name) > room {
-		sum := sha256.Sum256([]byte(name))
-		hash := hex.EncodeToString(sum[:])[:instanceDigits]
-		name = strings.TrimRight(name[:room-len(hash)-1], ".-") + "-" + hash
-	}
-	return name + podNameSuffix
-}
+func PodName(tf *infrav1.Terraform) string { return infrav1.SafeObjectName("", tf.Name, podNameSuffix) }
 
 // Hostname is the hostname of a runner pod: the first 40 characters of the object's name, dots made dashes, and
 // random, which has to be a few lower-case letters and digits that no other pod of the object had. A lock's "Who"

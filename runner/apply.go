@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
-	"github.com/terraform-controller/terraform-controller/internal/backend"
 	"github.com/terraform-controller/terraform-controller/internal/inputs"
 	"github.com/terraform-controller/terraform-controller/internal/keepsake"
 	"github.com/terraform-controller/terraform-controller/internal/plan"
@@ -86,7 +84,8 @@ func (j *job) apply(ctx context.Context) error {
 		Parallelism: int(j.spec.Parallelism),
 	})
 	if err != nil {
-		return j.rescueState(ctx, j.engineFailure(v1alpha2.ReasonTFExecApplyFailed, err))
+		j.rescueState(ctx)
+		return j.engineFailure(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
 	now := metav1.NewTime(j.cfg.Now())
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.ApplyFinishedAt = &now })
@@ -148,45 +147,4 @@ func (j *job) reportApplyStart(ctx context.Context) error {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, fmt.Errorf("report the start of the apply: %w", err))
 	}
 	return nil
-}
-
-// rescueState tries to write a state to the backend that the engine could not write, for as long as apiPatience lasts: with
-// the pod the only copy is lost.
-func (j *job) rescueState(ctx context.Context, failed *failure) *failure {
-	path := filepath.Join(j.module, erroredState)
-	content, err := readOptional(path)
-	if content == nil && err == nil {
-		return failed
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiPatience)
-	defer cancel()
-	if err == nil {
-		err = retry(ctx, apiPatience, func(ctx context.Context) error { return j.pushNewer(ctx, content) })
-	}
-	if err != nil {
-		j.log.Info("the state could not be pushed either", "error", j.secrets.text(err.Error()))
-		failed.message += fmt.Sprintf("; the state could not be saved: it is in %s in pod %s", path, j.cfg.PodName)
-		return failed
-	}
-	failed.message += "; the state was saved at another try"
-	return failed
-}
-
-var errNotNewer = errors.New("it is not a later version of the state")
-
-// pushNewer writes a state over an older one of the same lineage.
-func (j *job) pushNewer(ctx context.Context, content []byte) error {
-	kept, err := backend.Identify(content)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", erroredState, err)
-	}
-	found, err := j.readState(ctx)
-	if err != nil {
-		return err
-	}
-	if found != nil && (kept.Lineage != found.Lineage || kept.Serial <= found.Serial) {
-		return fmt.Errorf("%w: %s has lineage %s, serial %d; the backend has lineage %s, serial %d",
-			errNotNewer, erroredState, kept.Lineage, kept.Serial, found.Lineage, found.Serial)
-	}
-	return j.engine.PushState(ctx, erroredState)
 }

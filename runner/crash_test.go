@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -124,7 +127,7 @@ func TestExecute_PushesAStateThatCouldNotBeSaved(t *testing.T) {
 		newer             bool
 	}{
 		{"newer", "a later serial of the same lineage is what was applied", "7", "; the state was saved at another try", true},
-		{"older", "an older one is not forced", "0", "; the state could not be saved: it is in ", false},
+		{"older", "an older one is not forced", "0", "; the state could not be written: it is kept in Secret tfrescue-demo", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -141,6 +144,43 @@ exit 1`, tc.serial))
 			g.Expect(got.Status.State.Serial >= 7).To(Equal(tc.newer), tc.why)
 		})
 	}
+}
+
+// The pod is told to end while the backend takes nothing: the state is kept, and the next plan begins with it.
+func TestExecute_KeepsAStateThatTheBackendDoesNotTake(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t, oneResource(), nil)
+	planned := w.plan()
+	dir := t.TempDir()
+	w.wrapTofu(fmt.Sprintf(`
+dir=%s
+if [ "$1 $2" = "state push" ] && [ ! -e $dir/open ]; then echo "the backend is shut" >&2; exit 1; fi
+if [ "$1" != apply ]; then exec "$TOFU" "$@"; fi
+trap : INT
+touch $dir/applying
+until [ -e $dir/told ]; do sleep 0.1; done
+"$TOFU" state pull | sed 's/"serial": *1/"serial": 7/' > errored.tfstate
+exit 1`, dir))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		for tick := time.NewTicker(50 * time.Millisecond); ctx.Err() == nil; <-tick.C {
+			if _, err := os.Stat(filepath.Join(dir, "applying")); err == nil {
+				cancel()
+			}
+		}
+		_ = os.WriteFile(filepath.Join(dir, "told"), nil, 0o600)
+	}()
+	got := w.execute(ctx, w.applyRun(planned, nil))
+	g.Expect(got.Status.Failure.Reason).To(Equal(v1alpha2.ReasonInterrupted))
+	g.Expect(got.Status.Failure.Message).To(HaveSuffix("it is kept in Secret tfrescue-demo, and the next plan writes it, if it follows the state of the backend"))
+	g.Expect(got.Status.State.Serial).To(BeEquivalentTo(1))
+
+	g.Expect(os.WriteFile(filepath.Join(dir, "open"), nil, 0o600)).To(Succeed())
+	next := w.plan()
+	g.Expect(next.Status.State.Serial).To(BeNumerically(">=", 7))
+	g.Expect(w.secretsLike("tfrescue-")).To(BeEmpty())
+	g.Expect(w.plan().Status.State.Serial).To(Equal(next.Status.State.Serial), "once")
 }
 
 func TestExecute_BeginsNothingOnceThePodIsToldToEnd(t *testing.T) {

@@ -72,6 +72,7 @@ type job struct {
 	engine   *engine.Engine    // findEngine
 	stored   *planstore.Plan   // plan and loadPlan
 	progress engine.Progress   // apply
+	rescued  string            // apply: what became of a state that the engine could not write
 
 	found *v1alpha2.StateStatus // guard: the state before the run
 }
@@ -112,6 +113,7 @@ func (j *job) steps() []step {
 		{v1alpha2.StepWorkspace, j.findEngine},
 		{v1alpha2.StepGuard, j.guard},
 		{v1alpha2.StepInit, j.initialise},
+		{v1alpha2.StepInit, j.recoverState}, // what an apply could not write
 		{v1alpha2.StepPlan, j.plan},
 		{v1alpha2.StepStorePlan, j.storePlan}, // if there is something to apply
 		{v1alpha2.StepOutputs, j.outputs},     // if not

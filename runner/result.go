@@ -31,12 +31,21 @@ var defaultReasons = map[v1alpha2.RunStep]string{
 	v1alpha2.StepOutputs:   v1alpha2.ReasonTFExecOutputFailed,
 }
 
-// explain makes the failure of a run of a step's error. Where the step was stopped, the reason to stop comes first.
+// explain makes the failure of a run of a step's error.
 func (j *job) explain(step v1alpha2.RunStep, err error) *failure {
 	f, ok := errors.AsType[*failure](err)
 	if !ok {
 		f = fail(defaultReasons[step], err)
 	}
+	j.explainStop(step, f, err)
+	if j.rescued != "" {
+		f.message += "; " + j.rescued
+	}
+	return f
+}
+
+// explainStop puts, where a step was stopped, the reason to stop first, and what was done by then.
+func (j *job) explainStop(step v1alpha2.RunStep, f *failure, err error) {
 	asked, isCancelled := errors.AsType[*cancelled](err)
 	late, isLate := errors.AsType[*deadlineError](err)
 	switch {
@@ -47,13 +56,12 @@ func (j *job) explain(step v1alpha2.RunStep, err error) *failure {
 	case errors.Is(err, errTerminated):
 		f.reason, f.message = v1alpha2.ReasonInterrupted, errTerminated.Error()
 	default:
-		return f
+		return
 	}
 	f.message += "; " + j.standing(step)
 	if errors.Is(err, engine.ErrKilled) {
 		f.message += "; " + engine.ErrKilled.Error() + ": the state may lack what was in flight, and its lock may still be held"
 	}
-	return f
 }
 
 // standing says what a run that was stopped has done.

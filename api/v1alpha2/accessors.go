@@ -3,6 +3,7 @@ package v1alpha2
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +13,7 @@ const (
 	defaultRetryInterval   = 15 * time.Second
 	defaultMaxRetry        = 24 * time.Hour
 	maxLabelValue          = 63
+	maxObjectName          = 253
 	labelHashDigits        = 16
 	defaultTerminationTime = 30 * time.Second
 )
@@ -108,4 +110,14 @@ func SafeLabelValue(s string) string {
 	}
 	sum := sha256.Sum256([]byte(s))
 	return s[:maxLabelValue-labelHashDigits-1] + "-" + hex.EncodeToString(sum[:])[:labelHashDigits]
+}
+
+// SafeObjectName is prefix, name and suffix. Where that is longer than an object's name may be, the name is cut, and 16 hex
+// digits of its sha256 tell it from others.
+func SafeObjectName(prefix, name, suffix string) string {
+	if room := maxObjectName - len(prefix) - len(suffix); len(name) > room {
+		sum := sha256.Sum256([]byte(name))
+		name = strings.TrimRight(name[:room-labelHashDigits-1], "-.") + "-" + hex.EncodeToString(sum[:])[:labelHashDigits]
+	}
+	return prefix + name + suffix
 }

@@ -470,6 +470,10 @@ func TestNext(t *testing.T) {
 			reason: "one pod at a time",
 			facts:  settled(ordered(OpPlan, "here"), func(f *Facts) { f.Pod = Pod{State: PodRunning} }), action: DeletePod,
 		},
+		"pod of the plan ended before it took the apply": {
+			reason: "that is not the end of a run that nobody has begun",
+			facts:  settled(ordered(OpApply, "here"), func(f *Facts) { f.Pod = Pod{State: PodEnded} }), action: DeletePod,
+		},
 		"pod does not start": {
 			reason: "what a person has to mend is said, and tried on",
 			facts:  settled(ordered(OpPlan, "here"), func(f *Facts) { f.Pod.Stuck = "no such image" }), posture: Retrying,

@@ -73,6 +73,10 @@ func makeRunPods() []runPod {
 			stuck.pod, stuck.stuck = PodPending, true
 			foreign.pod, foreign.ofRun = PodRunning, false
 			all = append(all, stuck, foreign)
+			if run == RunOrdered {
+				foreign.pod = PodEnded
+				all = append(all, foreign)
+			}
 			if r.pod = PodRunning; !r.cancelled {
 				silent := r
 				silent.overdue = true
@@ -315,7 +319,7 @@ func (w world) progress(r runPod) []world {
 	case r.pod == PodRunning && r.run == RunOrdered: // or: it is the pod of the plan, which ends without a claim
 		claimed, spent := r, r
 		claimed.run = RunClaimed
-		spent.ofRun, spent.unloved = false, false
+		spent.pod, spent.ofRun, spent.unloved = PodEnded, false, false
 		return []world{with(claimed), with(spent)}
 	case r.pod == PodRunning:
 		died := r

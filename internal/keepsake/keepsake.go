@@ -22,7 +22,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
@@ -45,7 +44,6 @@ const (
 	prefix       = "tfkeep-"
 	digestPrefix = "sha256:"
 	digestDigits = 8
-	hashDigits   = 16
 )
 
 // Kept is what a destroy needs.
@@ -217,15 +215,8 @@ func secretOf(owner *v1alpha2.Terraform, digest string, data map[string][]byte) 
 	}
 }
 
-// secretName shortens a name that does not fit, with a hash.
 func secretName(name, digest string) string {
-	end := "-" + strings.TrimPrefix(digest, digestPrefix)[:digestDigits]
-	room := validation.DNS1123SubdomainMaxLength - len(prefix) - len(end)
-	if len(name) > room {
-		sum := sha256.Sum256([]byte(name))
-		name = strings.TrimRight(name[:room-hashDigits-1], "-.") + "-" + hex.EncodeToString(sum[:])[:hashDigits]
-	}
-	return prefix + name + end
+	return v1alpha2.SafeObjectName(prefix, name, "-"+strings.TrimPrefix(digest, digestPrefix)[:digestDigits])
 }
 
 func explain(doing, namespace string, err error) error {

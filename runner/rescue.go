@@ -1,0 +1,118 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/backend"
+	"github.com/terraform-controller/terraform-controller/internal/rescue"
+)
+
+// rescueHurry is how long each way to save a state is tried when the pod has been told to end.
+const rescueHurry = 3 * time.Second
+
+var errNotNewer = errors.New("it is not a later version of the state")
+
+// rescueState saves a state that the engine could not write: with the pod the only copy would be lost. It is written to the
+// backend, if that takes it within apiPatience, else kept for the next plan. The failure of the run says which.
+func (j *job) rescueState(ctx context.Context) {
+	content, err := readOptional(filepath.Join(j.module, erroredState))
+	if content == nil && err == nil {
+		return
+	}
+	patience := apiPatience
+	if ctx.Err() != nil {
+		patience = rescueHurry
+	}
+	ctx = context.WithoutCancel(ctx)
+	if err == nil {
+		pushing, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		err = retry(pushing, patience, func(ctx context.Context) error { return j.pushNewer(ctx, content) })
+	}
+	if err == nil {
+		j.rescued = "the state was saved at another try"
+		return
+	}
+	j.log.Info("the state could not be pushed either", "error", j.secrets.text(err.Error()))
+	j.rescued = j.keepState(ctx, content, patience)
+}
+
+// keepState stores a state that the backend does not take, and says where it is.
+func (j *job) keepState(ctx context.Context, content []byte, patience time.Duration) string {
+	err := retry(ctx, patience, func(ctx context.Context) error {
+		id, err := backend.Identify(content)
+		if err != nil {
+			return err
+		}
+		return rescue.Save(ctx, j.cfg.Client, j.owner, &rescue.State{
+			Backend: j.run.Spec.Backend, Lineage: id.Lineage, Serial: id.Serial, Content: content,
+		})
+	})
+	if err != nil {
+		j.log.Info("the state could not be kept either", "error", j.secrets.text(err.Error()))
+		return fmt.Sprintf("the state could not be saved: it is in %s in pod %s", filepath.Join(j.module, erroredState), j.cfg.PodName)
+	}
+	return fmt.Sprintf("the state could not be written: it is kept in Secret %s, and the next plan writes it, if it follows the state of the backend",
+		rescue.SecretName(j.owner))
+}
+
+// pushNewer writes a state, which is in the module's folder, over an older one of the same lineage, or where there is none.
+// That it is there already is success.
+func (j *job) pushNewer(ctx context.Context, content []byte) error {
+	kept, err := backend.Identify(content)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", erroredState, err)
+	}
+	found, err := j.readState(ctx)
+	if err != nil {
+		return err
+	}
+	if found != nil && kept.Lineage == found.Lineage && kept.Serial == found.Serial {
+		return nil
+	}
+	if found != nil && (kept.Lineage != found.Lineage || kept.Serial <= found.Serial) {
+		return fmt.Errorf("%w: %s has lineage %s, serial %d; the backend has lineage %s, serial %d",
+			errNotNewer, erroredState, kept.Lineage, kept.Serial, found.Lineage, found.Serial)
+	}
+	return j.engine.PushState(ctx, erroredState)
+}
+
+// recoverState writes a state that an earlier apply could not, before anything is planned from an older one. One that does
+// not follow the state of the backend stays where it is, for a person.
+func (j *job) recoverState(ctx context.Context) error {
+	kept, err := rescue.Load(ctx, j.cfg.Client, j.owner)
+	if err != nil {
+		return fail(v1alpha2.ReasonTFExecInitFailed, err)
+	}
+	if kept == nil {
+		return nil
+	}
+	log := j.log.WithValues("secret", rescue.SecretName(j.owner), "lineage", kept.Lineage, "serial", kept.Serial)
+	if kept.Backend != j.run.Spec.Backend {
+		log.Info("a rescued state is of another backend or workspace, and stays")
+		return nil
+	}
+	if err := j.writeModuleFile(erroredState, kept.Content); err != nil {
+		return fail(v1alpha2.ReasonTFExecInitFailed, err)
+	}
+	defer os.Remove(filepath.Join(j.module, erroredState)) //nolint:errcheck // it would only lie there
+	err = j.pushNewer(ctx, kept.Content)
+	switch {
+	case errors.Is(err, errNotNewer):
+		log.Info("a rescued state does not follow the state of the backend, and stays", "why", err.Error())
+		return nil
+	case err != nil:
+		return j.engineFailure(v1alpha2.ReasonTFExecInitFailed, fmt.Errorf("write the rescued state: %w", err))
+	}
+	log.Info("the rescued state is written")
+	if err := rescue.Remove(ctx, j.cfg.Client, j.owner); err != nil {
+		log.Info("the rescued state stays, though it is written", "error", err.Error())
+	}
+	return nil
+}
