@@ -101,7 +101,7 @@ func (j *job) recoverState(ctx context.Context) error {
 	if err := j.writeModuleFile(erroredState, kept.Content); err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
-	defer os.Remove(filepath.Join(j.module, erroredState)) //nolint:errcheck // it would only lie there
+	defer os.Remove(filepath.Join(j.module, erroredState))
 	err = j.pushNewer(ctx, kept.Content)
 	switch {
 	case errors.Is(err, errNotNewer):
