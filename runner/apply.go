@@ -14,6 +14,7 @@ import (
 	"github.com/terraform-controller/terraform-controller/internal/backend"
 	"github.com/terraform-controller/terraform-controller/internal/inputs"
 	"github.com/terraform-controller/terraform-controller/internal/keepsake"
+	"github.com/terraform-controller/terraform-controller/internal/lock"
 	"github.com/terraform-controller/terraform-controller/internal/plan"
 	"github.com/terraform-controller/terraform-controller/internal/planstore"
 	"github.com/terraform-controller/terraform-controller/runner/engine"
@@ -188,5 +189,22 @@ func (j *job) pushNewer(ctx context.Context, content []byte) error {
 		return fmt.Errorf("%w: %s has lineage %s, serial %d; the backend has lineage %s, serial %d",
 			errNotNewer, erroredState, kept.Lineage, kept.Serial, found.Lineage, found.Serial)
 	}
+	if err := j.releaseOwnLock(ctx); err != nil {
+		return err
+	}
 	return j.engine.PushState(ctx, erroredState)
+}
+
+// releaseOwnLock frees the lock that this run's engine has left behind: when it could not write the state, it mostly could
+// not unlock it either. Its process has ended, and the lock's "Who" names this pod.
+func (j *job) releaseOwnLock(ctx context.Context) error {
+	if !j.backend.Kubernetes {
+		return nil
+	}
+	info, err := lock.Read(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease)
+	if err != nil || info == nil || hostOf(info.Who) != j.run.Spec.Hostname {
+		return err
+	}
+	j.log.Info("the engine has left its lock, which is released", "id", info.ID)
+	return lock.Release(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease, info.ID)
 }

@@ -323,14 +323,16 @@ func deadHosts(hostnames ...string) func(*v1alpha2.TerraformRun) {
 }
 
 // hold takes the lock of the state for someone else.
-func (w *world) hold(id string) {
+func (w *world) hold(id string) { w.holdAs(id, "kim@desk") }
+
+func (w *world) holdAs(id, who string) {
 	w.t.Helper()
 	lease := &coordinationv1.Lease{}
 	if err := api.Client.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "lock-tfstate-default-demo"}, lease); err != nil {
 		w.t.Fatal(err)
 	}
 	lease.Spec.HolderIdentity = &id
-	lease.Annotations = map[string]string{"app.terraform.io/lock-info": `{"ID":"` + id + `","Operation":"OperationTypeApply","Who":"kim@desk","Version":"1.12.6","Created":"2026-11-22T12:09:32.069139082Z"}`}
+	lease.Annotations = map[string]string{"app.terraform.io/lock-info": `{"ID":"` + id + `","Operation":"OperationTypeApply","Who":"` + who + `","Version":"1.12.6","Created":"2026-11-22T12:09:32.069139082Z"}`}
 	if err := api.Client.Update(w.t.Context(), lease); err != nil {
 		w.t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package runner
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
@@ -55,6 +56,12 @@ func lockTime(text string) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
+}
+
+// hostOf is the host in a lock's "Who", which is user@host as both engines write it; "" for none.
+func hostOf(who string) string {
+	_, host, _ := strings.Cut(who, "@")
+	return host
 }
 
 func orUnknown(s string) string {
