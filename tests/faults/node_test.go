@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -51,9 +52,9 @@ func taint(p *patient, taints ...corev1.Taint) {
 	p.Expect(system.Client.Patch(p.Ctx, node, client.MergeFrom(before))).To(Succeed())
 }
 
-// TestNodeGone_PodRemovedByForce: the pod is not in the API any more, and its process works on. It is not heard, as its
+// TestNodeGone_PodRemovedByForce_Long: the pod is not in the API any more, and its process works on. It is not heard, as its
 // token is worth nothing without the pod; only a person can know when it has ended.
-func TestNodeGone_PodRemovedByForce(t *testing.T) {
+func TestNodeGone_PodRemovedByForce_Long(t *testing.T) {
 	p, pod := cutOff(t)
 	removeByForce(p, pod)
 	nothingBegins(p)
@@ -106,16 +107,30 @@ func TestNodeGone_OutOfService(t *testing.T) {
 	p.sound()
 }
 
-// TestNodeGone_ComesBack: a node that was only cut off reports, and nobody has done anything in the meantime.
-func TestNodeGone_ComesBack(t *testing.T) {
-	p, pod := cutOff(t)
-	p.Expect(system.Client.Delete(p.Ctx, pod, client.GracePeriodSeconds(1))).To(Succeed())
-	p.Refuses(infrav1.ReasonRunnerUnreachable, "net-tf-runner", cluster.NodeName)
-	p.gate.open(p.Story)
-	back := time.Now()
-	system.Node.PauseReporting(false)
-	p.Becomes(metav1.ConditionTrue, "", ContainSubstring("main@sha1:"))
-	took(t, "node gone: after it has come back", back)
-	p.Expect(p.Get().Status.AppliesCompleted).To(Equal(int64(1)))
-	p.sound()
+// TestNodeGone_ComesBack_Long: a node that was only cut off reports, and nobody has done anything in the meantime; not
+// even with an object that is deleted.
+func TestNodeGone_ComesBack_Long(t *testing.T) {
+	for _, deleted := range []bool{false, true} {
+		t.Run(fmt.Sprintf("deleted=%t", deleted), func(t *testing.T) {
+			p, pod := cutOff(t)
+			p.Expect(system.Client.Delete(p.Ctx, pod, client.GracePeriodSeconds(1))).To(Succeed())
+			p.Refuses(infrav1.ReasonRunnerUnreachable, "net-tf-runner", cluster.NodeName)
+			if deleted {
+				p.Expect(system.Client.Delete(p.Ctx, p.Get())).To(Succeed())
+				p.Consistently(func() bool { return gone(p.Story) }).Should(BeFalse(), "what runs may still make something")
+			}
+			p.gate.open(p.Story)
+			back := time.Now()
+			system.Node.PauseReporting(false)
+			if deleted {
+				p.Eventually(func() bool { return gone(p.Story) }).Should(BeTrue())
+				p.LeavesNothing()
+			} else {
+				p.Becomes(metav1.ConditionTrue, "", ContainSubstring("main@sha1:"))
+				p.Expect(p.Get().Status.AppliesCompleted).To(Equal(int64(1)))
+			}
+			took(t, "node gone: after it has come back: "+t.Name(), back)
+			p.sound()
+		})
+	}
 }
