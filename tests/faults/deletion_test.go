@@ -134,39 +134,40 @@ func gone(s *story.Story) bool {
 	return apierrors.IsNotFound(system.Client.Get(s.Ctx, s.Key("net"), &infrav1.Terraform{}))
 }
 
+// obstacles to a destroy.
+var obstacles = map[string]struct {
+	// obstruct puts something in the way, and returns how to take it away.
+	obstruct func(s *story.Story) mend
+	reason   string
+	says     string
+}{
+	"suspended": {func(s *story.Story) mend {
+		s.Change(func(tf *infrav1.Terraform) { tf.Spec.Suspend = true })
+		return func(s *story.Story) { s.Change(func(tf *infrav1.Terraform) { tf.Spec.Suspend = false }) }
+	}, infrav1.ReasonSuspended, "spec.suspend"},
+	"lock of a person": {func(s *story.Story) mend {
+		lease := takeLock(s, infoOf("kim@desk"))
+		return func(s *story.Story) { releaseLock(s, lease) }
+	}, infrav1.ReasonLockHeld, "kim@desk"},
+	long("state gone"): {func(s *story.Story) mend {
+		state := s.Secret(stateSecret)
+		s.Expect(system.Client.Delete(s.Ctx, state.DeepCopy())).To(Succeed())
+		return func(s *story.Story) { restore(s, state) }
+	}, infrav1.ReasonStateGuard, "the state is gone"},
+	long("namespace terminating"): {func(s *story.Story) mend {
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Tenant.Namespace}}
+		s.Expect(system.Client.Delete(s.Ctx, namespace)).To(Succeed())
+		return func(s *story.Story) {
+			s.Change(func(tf *infrav1.Terraform) { tf.Spec.DestroyResourcesOnDeletion = false })
+		}
+	}, infrav1.ReasonNamespaceTerminating, "spec.destroyResourcesOnDeletion"},
+}
+
 // TestDeletion_WaitsForAPerson: what is in the way of a destroy is said. Nothing is destroyed until then, nothing given up,
 // and the rest goes by itself.
 func TestDeletion_WaitsForAPerson(t *testing.T) {
 	t.Parallel()
-	keep := func(s *story.Story) {
-		s.Change(func(tf *infrav1.Terraform) { tf.Spec.DestroyResourcesOnDeletion = false })
-	}
-	cases := map[string]struct {
-		// obstruct puts something in the way, and returns how to take it away.
-		obstruct func(s *story.Story) mend
-		reason   string
-		says     string
-	}{
-		"suspended": {func(s *story.Story) mend {
-			s.Change(func(tf *infrav1.Terraform) { tf.Spec.Suspend = true })
-			return func(s *story.Story) { s.Change(func(tf *infrav1.Terraform) { tf.Spec.Suspend = false }) }
-		}, infrav1.ReasonSuspended, "spec.suspend"},
-		"lock of a person": {func(s *story.Story) mend {
-			lease := takeLock(s, infoOf("kim@desk"))
-			return func(s *story.Story) { releaseLock(s, lease) }
-		}, infrav1.ReasonLockHeld, "kim@desk"},
-		long("state gone"): {func(s *story.Story) mend {
-			state := s.Secret(stateSecret)
-			s.Expect(system.Client.Delete(s.Ctx, state.DeepCopy())).To(Succeed())
-			return func(s *story.Story) { restore(s, state) }
-		}, infrav1.ReasonStateGuard, "the state is gone"},
-		long("namespace terminating"): {func(s *story.Story) mend {
-			namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Tenant.Namespace}}
-			s.Expect(system.Client.Delete(s.Ctx, namespace)).To(Succeed())
-			return keep
-		}, infrav1.ReasonNamespaceTerminating, "spec.destroyResourcesOnDeletion"},
-	}
-	for name, tc := range cases {
+	for name, tc := range obstacles {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := story.New(t, system, map[string]string{"main.tf": story.Greeting})

@@ -50,17 +50,18 @@ const withProvider = story.Greeting + `
 resource "random_pet" "pet" {}
 `
 
-// TestPlan_IsNotWhatWasApproved: between plan and approval something happens to the stored plan, or to what it needs.
-// That plan is never applied, nobody's failure is counted, and the next plan shows what is to be.
-func TestPlan_IsNotWhatWasApproved(t *testing.T) {
-	t.Parallel()
+// tampering is what happens to a stored plan, or to what it needs.
+type tampering struct {
+	module  string
+	prepare func(*story.Story) func(*infrav1.Terraform)
+	tamper  func(*story.Story)
+	// says: what the run that refuses the plan says.
+	says string
+}
+
+func tamperings(t *testing.T) map[string]tampering {
 	const plan, files = "tfplan-default-net-", "tfplan-files-default-net-"
-	cases := map[string]struct {
-		module  string
-		prepare func(*story.Story) func(*infrav1.Terraform)
-		tamper  func(*story.Story)
-		says    string
-	}{
+	return map[string]tampering{
 		"plan altered": {tamper: func(s *story.Story) {
 			secret := planSecrets(s, plan)[0]
 			data := secret.Data["tfplan"]
@@ -88,7 +89,13 @@ func TestPlan_IsNotWhatWasApproved(t *testing.T) {
 		"provider upgraded": {module: withProvider, prepare: func(*story.Story) func(*infrav1.Terraform) { return inHeldImage() },
 			tamper: upgradeProvider, says: "hashicorp/random"},
 	}
-	for name, tc := range cases {
+}
+
+// TestPlan_IsNotWhatWasApproved: between plan and approval something happens to the stored plan, or to what it needs.
+// That plan is never applied, nobody's failure is counted, and the next plan shows what is to be.
+func TestPlan_IsNotWhatWasApproved(t *testing.T) {
+	t.Parallel()
+	for name, tc := range tamperings(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := story.New(t, system, map[string]string{"main.tf": cmp.Or(tc.module, story.Greeting)})
