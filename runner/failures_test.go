@@ -338,6 +338,21 @@ func (w *world) holdAs(id, who string) {
 	}
 }
 
+func TestExecute_KnowsALockInAnotherFormat(t *testing.T) {
+	for _, info := range []map[string]string{nil, {"app.terraform.io/lock-info": "who: ci"}} {
+		g := NewWithT(t)
+		w := newWorld(t, oneResource(), nil)
+		holder := "their-lock"
+		api.Create(t, &coordinationv1.Lease{
+			ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "lock-tfstate-default-demo", Annotations: info},
+			Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder},
+		})
+		run := w.execute(t.Context(), w.newRun(v1alpha2.OperationPlan, nil))
+		g.Expect(run.Status.Failure.Reason).To(Equal(v1alpha2.ReasonLockHeld), "%v: %s", info, run.Status.Failure.Message)
+		g.Expect(run.Status.Failure.Message).To(Equal("the state is locked: lock their-lock, held by (unknown) for (unknown)"))
+	}
+}
+
 func TestExecute_RefusesRunsThatAreNotItsOwn(t *testing.T) {
 	for _, tc := range []struct {
 		name, why string
