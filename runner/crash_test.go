@@ -125,9 +125,12 @@ func TestExecute_PushesAStateThatCouldNotBeSaved(t *testing.T) {
 		name, why, serial string
 		message           string
 		newer             bool
+		// locked: the engine could not release its lock either.
+		locked bool
 	}{
-		{"newer", "a later serial of the same lineage is what was applied", "7", "; the state was saved at another try", true},
-		{"older", "an older one is not forced", "0", "; the state could not be written: it is kept in Secret tfrescue-demo", false},
+		{"newer", "a later serial of the same lineage is what was applied", "7", "; the state was saved at another try", true, false},
+		{"newer, and locked", "its own engine's lock is not in the way", "7", "; the state was saved at another try", true, true},
+		{"older", "an older one is not forced", "0", "; the state could not be written: it is kept in Secret tfrescue-demo", false, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -138,7 +141,11 @@ if [ "$1" != apply ]; then exec "$TOFU" "$@"; fi
 "$TOFU" state pull | sed 's/"serial": *1/"serial": %s/' > errored.tfstate
 echo '{"@level":"error","@message":"Error: Failed to save state","type":"diagnostic","diagnostic":{"severity":"error","summary":"Failed to save state","detail":"Error saving state: Secret is invalid"}}'
 exit 1`, tc.serial))
-			got := w.execute(t.Context(), w.applyRun(planned, nil))
+			run := w.applyRun(planned, nil)
+			if tc.locked {
+				w.holdAs("the-lock", "engine@"+run.Spec.Hostname)
+			}
+			got := w.execute(t.Context(), run)
 			g.Expect(got.Status.Failure.Reason).To(Equal(v1alpha2.ReasonTFExecApplyFailed))
 			g.Expect(got.Status.Failure.Message).To(HavePrefix("Failed to save state: Error saving state: Secret is invalid"+tc.message), tc.why)
 			g.Expect(got.Status.State.Serial >= 7).To(Equal(tc.newer), tc.why)

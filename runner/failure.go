@@ -52,7 +52,7 @@ func engineMessage(e *engine.Error) string {
 
 // engineFailure makes a failure of a command's error. The reason is the one given, unless the engine's words say more.
 func (j *job) engineFailure(reason string, err error) *failure {
-	if info, locked := lockOf(err); locked {
+	if info, locked := lockOf(err); locked || j.lockUnreadable(err) {
 		return j.lockFailure(info, err)
 	}
 	if engine.ClassOf(err) == engine.ClassPlanUnusable && j.run.Spec.Operation == v1alpha2.OperationApply {

@@ -323,16 +323,33 @@ func deadHosts(hostnames ...string) func(*v1alpha2.TerraformRun) {
 }
 
 // hold takes the lock of the state for someone else.
-func (w *world) hold(id string) {
+func (w *world) hold(id string) { w.holdAs(id, "kim@desk") }
+
+func (w *world) holdAs(id, who string) {
 	w.t.Helper()
 	lease := &coordinationv1.Lease{}
 	if err := api.Client.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "lock-tfstate-default-demo"}, lease); err != nil {
 		w.t.Fatal(err)
 	}
 	lease.Spec.HolderIdentity = &id
-	lease.Annotations = map[string]string{"app.terraform.io/lock-info": `{"ID":"` + id + `","Operation":"OperationTypeApply","Who":"kim@desk","Version":"1.12.6","Created":"2026-11-22T12:09:32.069139082Z"}`}
+	lease.Annotations = map[string]string{"app.terraform.io/lock-info": `{"ID":"` + id + `","Operation":"OperationTypeApply","Who":"` + who + `","Version":"1.12.6","Created":"2026-11-22T12:09:32.069139082Z"}`}
 	if err := api.Client.Update(w.t.Context(), lease); err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+func TestExecute_KnowsALockInAnotherFormat(t *testing.T) {
+	for _, info := range []map[string]string{nil, {"app.terraform.io/lock-info": "who: ci"}} {
+		g := NewWithT(t)
+		w := newWorld(t, oneResource(), nil)
+		holder := "their-lock"
+		api.Create(t, &coordinationv1.Lease{
+			ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "lock-tfstate-default-demo", Annotations: info},
+			Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder},
+		})
+		run := w.execute(t.Context(), w.newRun(v1alpha2.OperationPlan, nil))
+		g.Expect(run.Status.Failure.Reason).To(Equal(v1alpha2.ReasonLockHeld), "%v: %s", info, run.Status.Failure.Message)
+		g.Expect(run.Status.Failure.Message).To(Equal("the state is locked: lock their-lock, held by (unknown) for (unknown)"))
 	}
 }
 

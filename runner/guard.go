@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -84,7 +83,7 @@ func (j *job) lockToRelease(ctx context.Context, order *v1alpha2.Unlock) (string
 	if err != nil || info == nil {
 		return "", err
 	}
-	_, host, _ := strings.Cut(info.Who, "@")
+	host := hostOf(info.Who)
 	if host != "" && slices.Contains(order.Hostnames, host) {
 		return info.ID, nil
 	}

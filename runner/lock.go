@@ -3,6 +3,8 @@ package runner
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
@@ -22,6 +24,16 @@ func lockOf(err error) (*v1alpha2.LockInfo, bool) {
 		}
 	}
 	return nil, failed.Class == engine.ClassLocked
+}
+
+// lockUnreadable says whether a command failed at the lock that the guard has seen, and whose holder has written nothing of
+// itself that an engine can read: the engine complains of that then, and not of the lock.
+func (j *job) lockUnreadable(err error) bool {
+	seen := j.report.status().Lock
+	failed, ok := errors.AsType[*engine.Error](err)
+	return ok && seen != nil && seen.Who == "" && slices.ContainsFunc(failed.Diagnostics, func(d v1alpha2.Diagnostic) bool {
+		return lock.IsFailure(d.Summary)
+	})
 }
 
 // lockFailure names the holder. Without the engine's word of it, what the guard has seen counts.
@@ -55,6 +67,12 @@ func lockTime(text string) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
+}
+
+// hostOf is the host in a lock's "Who", which is user@host as both engines write it; "" for none.
+func hostOf(who string) string {
+	_, host, _ := strings.Cut(who, "@")
+	return host
 }
 
 func orUnknown(s string) string {

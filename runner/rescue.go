@@ -10,11 +10,16 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
+	"github.com/terraform-controller/terraform-controller/internal/lock"
 	"github.com/terraform-controller/terraform-controller/internal/rescue"
 )
 
-// rescueHurry is how long each way to save a state is tried when the pod has been told to end.
-const rescueHurry = 3 * time.Second
+const (
+	// rescuePatience is how long it is tried to keep a state that the backend does not take.
+	rescuePatience = 30 * time.Minute
+	// rescueHurry is how long each way to save a state is tried when the pod has been told to end.
+	rescueHurry = 3 * time.Second
+)
 
 var errNotNewer = errors.New("it is not a later version of the state")
 
@@ -25,9 +30,9 @@ func (j *job) rescueState(ctx context.Context) {
 	if content == nil && err == nil {
 		return
 	}
-	patience := apiPatience
+	patience, longer := apiPatience, rescuePatience
 	if ctx.Err() != nil {
-		patience = rescueHurry
+		patience, longer = rescueHurry, rescueHurry
 	}
 	ctx = context.WithoutCancel(ctx)
 	if err == nil {
@@ -40,7 +45,7 @@ func (j *job) rescueState(ctx context.Context) {
 		return
 	}
 	j.log.Info("the state could not be pushed either", "error", j.secrets.text(err.Error()))
-	j.rescued = j.keepState(ctx, content, patience)
+	j.rescued = j.keepState(ctx, content, longer)
 }
 
 // keepState stores a state that the backend does not take, and says where it is.
@@ -80,7 +85,24 @@ func (j *job) pushNewer(ctx context.Context, content []byte) error {
 		return fmt.Errorf("%w: %s has lineage %s, serial %d; the backend has lineage %s, serial %d",
 			errNotNewer, erroredState, kept.Lineage, kept.Serial, found.Lineage, found.Serial)
 	}
+	if err := j.releaseOwnLock(ctx); err != nil {
+		return err
+	}
 	return j.engine.PushState(ctx, erroredState)
+}
+
+// releaseOwnLock frees the lock that this run's engine has left behind: when it could not write the state, it mostly could
+// not unlock it either. Its process has ended, and the lock's "Who" names this pod.
+func (j *job) releaseOwnLock(ctx context.Context) error {
+	if !j.backend.Kubernetes {
+		return nil
+	}
+	info, err := lock.Read(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease)
+	if err != nil || info == nil || hostOf(info.Who) != j.run.Spec.Hostname {
+		return err
+	}
+	j.log.Info("the engine has left its lock, which is released", "id", info.ID)
+	return lock.Release(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease, info.ID)
 }
 
 // recoverState writes a state that an earlier apply could not, before anything is planned from an older one. One that does

@@ -1,6 +1,7 @@
 package lock
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
@@ -42,6 +43,9 @@ func FromText(text string) (*v1alpha2.LockInfo, bool) {
 	}
 	return nil, false
 }
+
+// IsFailure says whether a diagnostic with that summary may be a failure to lock.
+func IsFailure(summary string) bool { return slices.Contains(failures, summary) }
 
 func behindFailure(text string) (detail string, found bool) {
 	for _, failure := range failures {

@@ -28,30 +28,34 @@ const (
 	ClassStateNotSaved
 )
 
-// classes tells failures apart by the summary of a diagnostic: the engines give neither a type nor a code. The texts are
-// those of OpenTofu 1.12 and Terraform 1.5 to 1.13, which share them. A text ends with "*" where it goes on.
+// classes tells failures apart by the summary of a diagnostic, and where that is not enough by a part of its detail: the
+// engines give neither a type nor a code. The texts are those of OpenTofu 1.12 and Terraform 1.5 to 1.13, which share them. A
+// summary ends with "*" where it goes on.
 var classes = []struct {
-	summary string
-	class   Class
+	summary, detail string
+	class           Class
 }{
 	// Also when two clients race for a lease of the kubernetes backend; the detail then has no "Lock Info".
-	{"Error acquiring the state lock", ClassLocked},
+	{"Error acquiring the state lock", "", ClassLocked},
 	// The serial of the state is not the one in the plan.
-	{"Saved plan is stale", ClassPlanUnusable},
+	{"Saved plan is stale", "", ClassPlanUnusable},
 	// The lineage of the state is not the one in the plan.
-	{"Saved plan does not match the given state", ClassPlanUnusable},
+	{"Saved plan does not match the given state", "", ClassPlanUnusable},
 	// The lock file is not the one in the plan.
-	{"Inconsistent dependency lock file", ClassPlanUnusable},
-	{"Saved plan has no dependency lock information", ClassPlanUnusable},
+	{"Inconsistent dependency lock file", "", ClassPlanUnusable},
+	{"Saved plan has no dependency lock information", "", ClassPlanUnusable},
+	// The providers of the plan's lock file are not to be had any more.
+	{"Failed to *", "the previously-selected version", ClassPlanUnusable},
+	{"Failed to *", "doesn't match any of the checksums", ClassPlanUnusable},
 	// A variable has got another value, or can't be read any more.
-	{"Mismatch between input and plan variable value", ClassPlanUnusable},
-	{"Invalid variable value in plan", ClassPlanUnusable},
+	{"Mismatch between input and plan variable value", "", ClassPlanUnusable},
+	{"Invalid variable value in plan", "", ClassPlanUnusable},
 	// Another version of the engine has written the plan, or the file is damaged.
-	{`Failed to load "*`, ClassPlanUnusable},
-	{"Failed to read plan from plan file", ClassPlanUnusable},
-	{"Invalid plan file", ClassPlanUnusable},
-	{"Failed to save state", ClassStateNotSaved},
-	{"Failed to persist state to backend", ClassStateNotSaved},
+	{`Failed to load "*`, "", ClassPlanUnusable},
+	{"Failed to read plan from plan file", "", ClassPlanUnusable},
+	{"Invalid plan file", "", ClassPlanUnusable},
+	{"Failed to save state", "", ClassStateNotSaved},
+	{"Failed to persist state to backend", "", ClassStateNotSaved},
 }
 
 // Error is the failure of a command of the engine. It wraps what made the command end: an *exec.ExitError, or an error
@@ -99,9 +103,10 @@ func classify(diagnostics []v1alpha2.Diagnostic) Class {
 		if d.Severity != severityError {
 			continue
 		}
+		detail := strings.Join(strings.Fields(d.Detail), " ") // texts for people are broken into lines
 		for _, c := range classes {
 			start, open := strings.CutSuffix(c.summary, "*")
-			if d.Summary == c.summary || open && strings.HasPrefix(d.Summary, start) {
+			if (d.Summary == c.summary || open && strings.HasPrefix(d.Summary, start)) && strings.Contains(detail, c.detail) {
 				return c.class
 			}
 		}

@@ -35,6 +35,23 @@ func TestClassify_GoesByTheSummaryOfErrors(t *testing.T) {
 	}
 }
 
+func TestClassify_LooksAtTheDetailWhereTheSummaryIsNotEnough(t *testing.T) {
+	for _, tc := range []struct {
+		summary, detail string
+		want            Class
+	}{
+		{"Failed to resolve provider packages", "Could not resolve provider hashicorp/random: the previously-selected version 2.0.0 is no longer available", ClassPlanUnusable},
+		{"Failed to query available provider packages", "Could not retrieve the list: the\npreviously-selected version 2.0.0 is no longer available", ClassPlanUnusable},
+		{"Failed to install provider", "Error while installing hashicorp/random v2.0.0: the local package doesn't match any of the checksums previously recorded", ClassPlanUnusable},
+		{"Failed to install provider", "Error while installing hashicorp/random v2.0.0: connection refused", ClassOther},
+		{"Failed to save state", "", ClassStateNotSaved},
+	} {
+		t.Run(tc.summary+": "+tc.detail, func(t *testing.T) {
+			NewWithT(t).Expect(classify([]v1alpha2.Diagnostic{{Severity: "error", Summary: tc.summary, Detail: tc.detail}})).To(Equal(tc.want))
+		})
+	}
+}
+
 func TestError_NamesCommandAndFirstError(t *testing.T) {
 	g := NewWithT(t)
 	exit := &exec.ExitError{}

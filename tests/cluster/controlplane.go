@@ -155,8 +155,12 @@ func (c *Cluster) StartAPIServer(ctx context.Context) (err error) {
 		"--service-account-signing-key-file="+c.path("pki", "sa.key"), "--service-cluster-ip-range=10.0.0.0/24",
 		"--endpoint-reconciler-type=none", "--allow-privileged=true")
 	cmd.Dir = c.path("etcd")
-	if c.APIServer, err = c.StartProcess("kube-apiserver", cmd); err != nil {
+	first := c.APIServer == nil
+	if c.APIServer, err = c.launch("kube-apiserver", cmd); err != nil {
 		return err
+	}
+	if first { // A later one, too, is stopped in its turn, after all who talk to it: it would wait for them.
+		c.onStop(func() error { return c.APIServer.Stop() })
 	}
 	httpClient, err := rest.HTTPClientFor(c.Config)
 	if err != nil {

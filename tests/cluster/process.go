@@ -27,6 +27,15 @@ type Process struct {
 // StartProcess starts a program, which ends when the cluster stops and when this process ends. What it writes is
 // added to logs/<name>.log in the cluster's folder. A command without Env gets PATH and HOME, nothing more.
 func (c *Cluster) StartProcess(name string, cmd *exec.Cmd) (*Process, error) {
+	p, err := c.launch(name, cmd)
+	if err == nil {
+		c.onStop(p.Stop)
+	}
+	return p, err
+}
+
+// launch starts a program that its caller has to stop.
+func (c *Cluster) launch(name string, cmd *exec.Cmd) (*Process, error) {
 	p := &Process{name: name, cmd: cmd, log: c.path("logs", name+".log"), done: make(chan struct{})}
 	log, err := openLog(p.log)
 	if err != nil {
@@ -47,7 +56,6 @@ func (c *Cluster) StartProcess(name string, cmd *exec.Cmd) (*Process, error) {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its children, if it has left any
 		close(p.done)
 	}()
-	c.onStop(p.Stop)
 	return p, nil
 }
 

@@ -33,10 +33,13 @@ func TestAPIServerAway_InEveryPhase(t *testing.T) {
 		}, func(p *patient) {
 			p.Expect(system.APIServer.Signal(syscall.SIGCONT)).To(Succeed())
 		}},
-		{"restarts", func(p *patient) {
+		{long("restarts"), func(p *patient) {
 			p.Expect(system.APIServer.Kill()).To(Succeed())
 		}, func(p *patient) {
 			p.Expect(system.StartAPIServer(p.Ctx)).To(Succeed())
+			// Its watches would wait for up to a minute, as client-go's do, and later tests for it.
+			p.Expect(system.Sources.Kill()).To(Succeed())
+			p.Expect(system.StartSources(p.Ctx)).To(Succeed())
 		}},
 	}
 	for _, tc := range cases {
@@ -55,6 +58,9 @@ func TestAPIServerAway_InEveryPhase(t *testing.T) {
 			for _, p := range patients {
 				p.recovers()
 				took(t, "API server: "+tc.name+" for 20 s while "+p.phase.name, back)
+				if !p.phase.destroy {
+					p.Expect(applies(p.Story)).To(HaveLen(1), "the apply happened once: "+p.phase.name)
+				}
 				p.sound()
 			}
 		})
@@ -97,7 +103,7 @@ func TestAPIServerStorms(t *testing.T) {
 		name, reason string
 		interfere    cluster.Interference
 	}{
-		{"slow", "every answer takes half a second", func(_ http.ResponseWriter, r *http.Request) bool {
+		{long("slow"), "every answer takes half a second", func(_ http.ResponseWriter, r *http.Request) bool {
 			if ours(r) && r.URL.Query().Get("watch") == "" {
 				<-time.After(500 * time.Millisecond)
 			}
@@ -111,7 +117,7 @@ func TestAPIServerStorms(t *testing.T) {
 			answer(w, http.StatusConflict, metav1.StatusReasonConflict)
 			return true
 		}},
-		{"429", "every second request is one too many", func(w http.ResponseWriter, r *http.Request) bool {
+		{long("429"), "every second request is one too many", func(w http.ResponseWriter, r *http.Request) bool {
 			if !ours(r) || strings.Contains(r.URL.Path, "/leases/") || count.Add(1)%2 == 0 {
 				return false
 			}

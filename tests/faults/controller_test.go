@@ -21,11 +21,11 @@ func TestControllerStruck_InEveryPhase(t *testing.T) {
 		// strike ends the controller; afterwards another one works.
 		strike func(p *patient)
 	}{
-		{"SIGKILL", "a crash: the runs end while nobody looks", func(p *patient) {
+		{long("SIGKILL"), "a crash: the runs end while nobody looks", func(p *patient) {
 			p.Expect(system.Controller.Kill()).To(Succeed())
 			restart(p.Story)
 		}},
-		{"SIGTERM", "an upgrade: the old one goes in order, the new one comes", func(p *patient) {
+		{long("SIGTERM"), "an upgrade: the old one goes in order, the new one comes", func(p *patient) {
 			p.Expect(system.Controller.Signal(syscall.SIGTERM)).To(Succeed())
 			p.Eventually(system.Controller.Done()).WithTimeout(30 * time.Second).Should(BeClosed())
 			restart(p.Story)

@@ -12,7 +12,6 @@ import (
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
@@ -26,45 +25,52 @@ const heldImage = "terraform-runner:held"
 // heldFolder is the image's folder.
 var heldFolder string
 
-// heldEngine stands in for the engine. It also claims to be of another version when a gate says so.
+// heldEngine stands in for the engine. It also claims to be of the version that CLAIM_VERSION holds, and does BEFORE_PLAN
+// as a part of each plan.
 const heldEngine = `#!/bin/sh
 if [ "$1" = "$HOLD_COMMAND" ]; then
   until [ "$(cat "$HOLD_UNTIL")" = open ]; do sleep 0.1; done
 fi
-if [ "$1" = version ] && [ -s /gates/version ]; then
-  /usr/local/bin/tofu-real "$@" | sed "s/1\.12\.[0-9]*/$(cat /gates/version)/"
+if [ "$1" = version ] && [ -s "$CLAIM_VERSION" ]; then
+  /usr/local/bin/tofu-real "$@" | sed "s/1\.12\.[0-9]*/$(cat "$CLAIM_VERSION")/"
   exit
 fi
+if [ "$1" = plan ]; then eval "$BEFORE_PLAN"; fi
 exec /usr/local/bin/tofu-real "$@"
 `
 
-func makeHeldImage(ctx context.Context, dir string) error {
+func makeHeldImage(ctx context.Context, dir string) (folder string, err error) {
 	heldFolder = filepath.Join(dir, "held-image")
 	image := filepath.Join("..", "..", "build", "runner-image")
 	if out, err := exec.CommandContext(ctx, "cp", "-a", image, heldFolder).CombinedOutput(); err != nil {
-		return fmt.Errorf("copying %s: %w: %s", image, err, out)
+		return "", fmt.Errorf("copying %s: %w: %s", image, err, out)
 	}
 	engine := filepath.Join(heldFolder, "usr", "local", "bin", "tofu")
 	if err := os.Rename(engine, engine+"-real"); err != nil {
-		return err
+		return "", err
 	}
 	if err := os.WriteFile(engine, []byte(heldEngine), 0o755); err != nil {
-		return err
+		return "", err
 	}
-	gates := filepath.Join(heldFolder, "gates")
-	if err := os.Mkdir(gates, 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(gates, "version"), nil, 0o644)
+	return heldFolder, os.Mkdir(filepath.Join(heldFolder, "gates"), 0o755)
 }
 
-// gate holds engines until it is opened.
+// inHeldImage runs an object's runners in that image, with this in their environment.
+func inHeldImage(env ...corev1.EnvVar) func(*infrav1.Terraform) {
+	return func(tf *infrav1.Terraform) {
+		tf.Spec.RunnerPodTemplate.Spec.Image = heldImage
+		tf.Spec.RunnerPodTemplate.Spec.Env = env
+	}
+}
+
+// gate holds engines until it is opened. It is a file of the image: those may not appear while a container runs, but they
+// may be written to.
 type gate struct{ name string }
 
-// closed makes a gate. Files of an image may not appear while a container runs, but they may be written to.
+// closed makes a gate.
 func closed(s *story.Story) *gate {
 	g := &gate{s.Tenant.Namespace}
-	s.Expect(os.WriteFile(g.host(), []byte("shut"), 0o644)).To(Succeed())
+	g.write(s, "shut")
 	return g
 }
 
@@ -72,16 +78,15 @@ func (g *gate) host() string { return filepath.Join(heldFolder, "gates", g.name)
 
 func (g *gate) path() string { return "/gates/" + g.name }
 
-func (g *gate) open(s *story.Story) {
-	s.Expect(os.WriteFile(g.host(), []byte("open"), 0o644)).To(Succeed())
+func (g *gate) open(s *story.Story) { g.write(s, "open") }
+
+func (g *gate) write(s *story.Story, text string) {
+	s.Expect(os.WriteFile(g.host(), []byte(text), 0o644)).To(Succeed())
 }
 
 // before holds the engine before a command: init, plan, apply, output; or in the provisioner of a module: create, delete.
 func (g *gate) before(command string) func(*infrav1.Terraform) {
-	return func(tf *infrav1.Terraform) {
-		tf.Spec.RunnerPodTemplate.Spec.Image = heldImage
-		tf.Spec.RunnerPodTemplate.Spec.Env = []corev1.EnvVar{{Name: "HOLD_COMMAND", Value: command}, {Name: "HOLD_UNTIL", Value: g.path()}}
-	}
+	return inHeldImage(corev1.EnvVar{Name: "HOLD_COMMAND", Value: command}, corev1.EnvVar{Name: "HOLD_UNTIL", Value: g.path()})
 }
 
 // shells are the host's ids of the shells that the gate holds. One that stands in for the engine at another command, or is
@@ -119,13 +124,15 @@ func (g *gate) held(s *story.Story) {
 	s.Eventually(g.shells).ShouldNot(BeEmpty(), "the engine is at the gate")
 }
 
-// heldModule has a resource whose creation and destruction the gate can hold, and one that is made before it.
+// heldModule has a resource whose creation and destruction the gate can hold, or whose creation fails, and one that is made
+// before it.
 const heldModule = `
 resource "terraform_data" "first" { input = "made at once" }
 resource "terraform_data" "held" {
   input = terraform_data.first.id
   provisioner "local-exec" {
     command = <<-EOT
+      [ "$HOLD_COMMAND" != fail ] || exit 1
       [ "$HOLD_COMMAND" != create ] || until [ "$(cat "$HOLD_UNTIL")" = open ]; do sleep 0.1; done
     EOT
   }
@@ -205,9 +212,7 @@ func admit(t *testing.T, among []phase) []*patient {
 // recovers waits until the object is where it would be without the fault.
 func (p *patient) recovers() {
 	if p.phase.destroy {
-		p.Eventually(func() bool {
-			return apierrors.IsNotFound(system.Client.Get(p.Ctx, p.Key("net"), &infrav1.Terraform{}))
-		}).Should(BeTrue(), "the object goes")
+		p.Eventually(func() bool { return gone(p.Story) }).Should(BeTrue(), "the object goes")
 		return
 	}
 	p.Becomes(metav1.ConditionTrue, "", ContainSubstring("main@sha1:"))

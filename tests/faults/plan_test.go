@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"os"
@@ -49,46 +50,33 @@ const withProvider = story.Greeting + `
 resource "random_pet" "pet" {}
 `
 
-// TestPlan_IsNotWhatWasApproved: between plan and approval something happens to the stored plan, or to what it needs.
-// That plan is never applied, nobody's failure is counted, and the next plan shows what is to be.
-func TestPlan_IsNotWhatWasApproved(t *testing.T) {
+// tampering is what happens to a stored plan, or to what it needs.
+type tampering struct {
+	module  string
+	prepare func(*story.Story) func(*infrav1.Terraform)
+	tamper  func(*story.Story)
+	// says: what the run that refuses the plan says.
+	says string
+}
+
+func tamperings(t *testing.T) map[string]tampering {
 	const plan, files = "tfplan-default-net-", "tfplan-files-default-net-"
-	cases := map[string]struct {
-		module string
-		change func(*infrav1.Terraform)
-		tamper func(*story.Story)
-		says   string
-	}{
+	return map[string]tampering{
 		"plan altered": {tamper: func(s *story.Story) {
 			secret := planSecrets(s, plan)[0]
 			data := secret.Data["tfplan"]
 			data[len(data)/2] ^= 0xff
 			put(s, &secret, "tfplan", data)
 		}, says: "altered"},
-		"plan swapped": {tamper: func(s *story.Story) {
-			s.Create(func(tf *infrav1.Terraform) {
-				tf.Name = "evil"
-				tf.Spec.Vars = []infrav1.Variable{{Name: "name", Value: story.JSON(`"evil"`)}}
-			})
-			var other []corev1.Secret
-			s.Eventually(func(g Gomega) {
-				var all corev1.SecretList
-				g.Expect(system.Client.List(s.Ctx, &all, client.InNamespace(s.Tenant.Namespace))).To(Succeed())
-				for _, secret := range all.Items {
-					if strings.HasPrefix(secret.Name, "tfplan-default-evil-") {
-						other = append(other, secret)
-					}
-				}
-				g.Expect(other).NotTo(BeEmpty())
-			}).Should(Succeed())
+		long("plan swapped"): {tamper: func(s *story.Story) {
 			secret := planSecrets(s, plan)[0]
-			put(s, &secret, "tfplan", other[0].Data["tfplan"])
+			put(s, &secret, "tfplan", planOfAnother(s))
 		}, says: "altered"},
-		"plan missing": {tamper: func(s *story.Story) {
+		long("plan missing"): {tamper: func(s *story.Story) {
 			secret := planSecrets(s, plan)[0]
 			s.Expect(system.Client.Delete(s.Ctx, &secret)).To(Succeed())
 		}, says: "incomplete"},
-		"chunk missing": {module: comment(NewWithT(t)) + story.Greeting, tamper: func(s *story.Story) {
+		long("chunk missing"): {module: comment(NewWithT(t)) + story.Greeting, tamper: func(s *story.Story) {
 			secrets := planSecrets(s, plan)
 			s.Expect(len(secrets)).To(BeNumerically(">", 1))
 			s.Expect(system.Client.Delete(s.Ctx, &secrets[1])).To(Succeed())
@@ -97,26 +85,25 @@ func TestPlan_IsNotWhatWasApproved(t *testing.T) {
 			secret := planSecrets(s, files)[0]
 			put(s, &secret, ".terraform.lock.hcl", append(secret.Data[".terraform.lock.hcl"], "# another provider\n"...))
 		}, says: "altered"},
-		"engine changed": {change: func(tf *infrav1.Terraform) { tf.Spec.RunnerPodTemplate.Spec.Image = heldImage }, tamper: func(s *story.Story) {
-			version := filepath.Join(heldFolder, "gates", "version")
-			s.Expect(os.WriteFile(version, []byte("1.12.99"), 0o644)).To(Succeed())
-			t.Cleanup(func() { s.Expect(os.WriteFile(version, nil, 0o644)).To(Succeed()) })
-		}, says: "1.12.99"},
+		"engine changed": {prepare: claimsVersion, tamper: func(s *story.Story) { ownFile(s).write(s, "1.12.99") }, says: "1.12.99"},
+		"provider upgraded": {module: withProvider, prepare: func(*story.Story) func(*infrav1.Terraform) { return inHeldImage() },
+			tamper: upgradeProvider, says: "hashicorp/random"},
 	}
-	for name, tc := range cases {
+}
+
+// TestPlan_IsNotWhatWasApproved: between plan and approval something happens to the stored plan, or to what it needs.
+// That plan is never applied, nobody's failure is counted, and the next plan shows what is to be.
+func TestPlan_IsNotWhatWasApproved(t *testing.T) {
+	t.Parallel()
+	for name, tc := range tamperings(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			module := tc.module
-			if module == "" {
-				module = story.Greeting
+			s := story.New(t, system, map[string]string{"main.tf": cmp.Or(tc.module, story.Greeting)})
+			change := []func(*infrav1.Terraform){impatient}
+			if tc.prepare != nil {
+				change = append(change, tc.prepare(s))
 			}
-			s := story.New(t, system, map[string]string{"main.tf": module})
-			s.Create(func(tf *infrav1.Terraform) {
-				tf.Spec.RetryInterval = &metav1.Duration{Duration: 3 * time.Second}
-				if tc.change != nil {
-					tc.change(tf)
-				}
-			})
+			s.Create(change...)
 			id := s.Held()
 			tc.tamper(s)
 			approved := time.Now()
@@ -139,6 +126,45 @@ func TestPlan_IsNotWhatWasApproved(t *testing.T) {
 	}
 }
 
+// planOfAnother is what the stored plan of another object of the namespace holds.
+func planOfAnother(s *story.Story) []byte {
+	s.Create(func(tf *infrav1.Terraform) {
+		tf.Name = "evil"
+		tf.Spec.Vars = []infrav1.Variable{{Name: "name", Value: story.JSON(`"evil"`)}}
+	})
+	var plan []byte
+	s.Eventually(func(g Gomega) {
+		var all corev1.SecretList
+		g.Expect(system.Client.List(s.Ctx, &all, client.InNamespace(s.Tenant.Namespace))).To(Succeed())
+		for _, secret := range all.Items {
+			if strings.HasPrefix(secret.Name, "tfplan-default-evil-") {
+				plan = secret.Data["tfplan"]
+			}
+		}
+		g.Expect(plan).NotTo(BeEmpty())
+	}).Should(Succeed())
+	return plan
+}
+
+// ownFile is the gate of a story that holds something else.
+func ownFile(s *story.Story) *gate { return &gate{s.Tenant.Namespace} }
+
+// claimsVersion lets the engine claim the version that the story's own file holds, once it holds one.
+func claimsVersion(s *story.Story) func(*infrav1.Terraform) {
+	file := ownFile(s)
+	file.write(s, "")
+	return inHeldImage(corev1.EnvVar{Name: "CLAIM_VERSION", Value: file.path()})
+}
+
+// upgradeProvider makes the image's mirror hold another version of the provider, and that one only.
+func upgradeProvider(s *story.Story) {
+	mirror := filepath.Join(heldFolder, "usr", "local", "share", "terraform", "providers", "registry.opentofu.org", "hashicorp", "random")
+	versions, err := os.ReadDir(mirror)
+	s.Expect(err).NotTo(HaveOccurred())
+	s.Expect(versions).To(HaveLen(1))
+	s.Expect(os.Rename(filepath.Join(mirror, versions[0].Name()), filepath.Join(mirror, versions[0].Name()+"1"))).To(Succeed())
+}
+
 func notApplicable(s *story.Story) *infrav1.TerraformRun {
 	for _, run := range s.Runs() {
 		if run.Status.Failure != nil && run.Status.Failure.Reason == infrav1.ReasonPlanNotApplicable {
@@ -150,6 +176,7 @@ func notApplicable(s *story.Story) *infrav1.TerraformRun {
 
 // TestPlan_InputsRotated: what was approved is what is applied, with the values of then.
 func TestPlan_InputsRotated(t *testing.T) {
+	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.Tenant.Namespace, Name: "inputs"}, StringData: map[string]string{"name": "then"},
@@ -165,4 +192,29 @@ func TestPlan_InputsRotated(t *testing.T) {
 	s.Becomes(metav1.ConditionTrue, infrav1.ReasonOutputsWritten, ContainSubstring("main@sha1:"))
 	took(t, "plan: input Secret rotated before approval", approved)
 	s.Expect(string(s.Secret("net-outputs").Data["greeting"])).To(Equal("hello then"))
+}
+
+// TestPlan_AFileItMakesIsThereAtTheApply: like the archive of a function, or a rendered template. The apply is another pod's.
+func TestPlan_AFileItMakesIsThereAtTheApply(t *testing.T) {
+	t.Parallel()
+	s := story.New(t, system, map[string]string{"app/main.tf": `
+resource "terraform_data" "function" {
+  input = filesha256("${path.module}/../build/function.zip")
+  provisioner "local-exec" {
+    command = "echo '${self.input}  ../build/function.zip' | sha256sum -c"
+  }
+}
+output "sum" { value = terraform_data.function.output }
+`})
+	s.Create(story.OutputsTo("net-outputs"), func(tf *infrav1.Terraform) { tf.Spec.Path = "app" },
+		inHeldImage(corev1.EnvVar{Name: "BEFORE_PLAN", Value: "mkdir ../build && head -c 64 /dev/urandom >../build/function.zip"}))
+	id := s.Held()
+	approved := time.Now()
+	s.Annotate(infrav1.ApprovePlanAnnotation, id)
+	s.Becomes(metav1.ConditionTrue, infrav1.ReasonOutputsWritten, ContainSubstring("main@sha1:"))
+	took(t, "plan: it makes a file, and another pod applies it", approved)
+	runs := s.Runs()
+	s.Expect(runs).To(HaveLen(2))
+	s.Expect(runs[0].Status.Runner.PodUID).NotTo(Equal(runs[1].Status.Runner.PodUID))
+	s.Expect(s.Secret("net-outputs").Data).To(HaveKeyWithValue("sum", HaveLen(64)))
 }

@@ -22,6 +22,7 @@ func (p *patient) struckRun() *infrav1.TerraformRun {
 // TestRunnerKilled_InEveryPhase: the node's memory killer, say. The run fails within 15 s of the container's end, its
 // lock is released, and the object converges without a person.
 func TestRunnerKilled_InEveryPhase(t *testing.T) {
+	t.Parallel()
 	patients := admit(t, phases)
 	killed := time.Now()
 	for _, p := range patients {
@@ -44,31 +45,48 @@ func TestRunnerKilled_InEveryPhase(t *testing.T) {
 	}
 }
 
-// TestRunnerTerminated_InTheMiddleOfAnApply: somebody deletes the pod. The engine is interrupted once; what it has done
-// is in the state, and the run says what was done and what was not.
-func TestRunnerTerminated_InTheMiddleOfAnApply(t *testing.T) {
-	p := admit(t, []phase{{name: "apply", command: "create", operation: infrav1.OperationApply, step: infrav1.StepApply}})[0]
+// TestRunnerTerminated_InEveryPhase: somebody deletes the pod. The engine is interrupted once; what it has done is in the
+// state, and the run says what was done and what was not.
+func TestRunnerTerminated_InEveryPhase(t *testing.T) {
+	t.Parallel()
+	const nothing = "nothing was changed"
+	said := map[string][]string{
+		"init":    {nothing},
+		"plan":    {nothing},
+		"apply":   {"done: terraform_data.first", "terraform_data.held"},
+		"outputs": {"the apply was complete, its outputs were not handled"},
+		"destroy": {"terraform_data.held", "not started: terraform_data.first"},
+	}
+	patients := admit(t, phases)
 	deleted := time.Now()
-	p.Expect(system.Client.Delete(p.Ctx, &p.Pods()[0])).To(Succeed())
-	var run *infrav1.TerraformRun
-	p.Eventually(func() infrav1.RunPhase {
-		run = p.struckRun()
-		return run.Status.Phase
-	}).Should(Equal(infrav1.RunFailed))
-	took(t, "runner: SIGTERM while apply: run failed", deleted)
-	p.Expect(run.Status.Failure.Reason).To(Equal(infrav1.ReasonInterrupted))
-	p.Expect(run.Status.Failure.Message).To(And(ContainSubstring("done: terraform_data.first"), ContainSubstring("terraform_data.held")))
-	p.Expect(run.Status.State.Resources).To(BeNumerically(">=", 1), "what was made is in the state")
-	p.Expect(run.Status.State.Serial).To(BeNumerically(">", p.run.Spec.State.Serial))
-	lockIsFree(p.Story)
-	p.gate.open(p.Story)
-	p.recovers()
-	took(t, "runner: SIGTERM while apply", deleted)
-	p.sound()
+	for _, p := range patients {
+		p.Expect(system.Client.Delete(p.Ctx, &p.Pods()[0])).To(Succeed())
+	}
+	for _, p := range patients {
+		p.Eventually(func() infrav1.RunPhase { return p.struckRun().Status.Phase }).Should(Equal(infrav1.RunFailed), p.phase.name)
+		took(t, "runner: SIGTERM while "+p.phase.name+": run failed", deleted)
+		run := p.struckRun()
+		p.Expect(run.Status.Failure.Reason).To(Equal(infrav1.ReasonInterrupted), p.phase.name)
+		for _, text := range said[p.phase.name] {
+			p.Expect(run.Status.Failure.Message).To(ContainSubstring(text), p.phase.name)
+		}
+		if p.phase.operation == infrav1.OperationApply {
+			p.Expect(run.Status.State.Resources).To(BeNumerically(">=", 1), "what there is is in the state: "+p.phase.name)
+			p.Expect(run.Status.State.Serial).To(BeNumerically(">", p.run.Spec.State.Serial), p.phase.name)
+			lockIsFree(p.Story)
+		}
+		p.gate.open(p.Story)
+	}
+	for _, p := range patients {
+		p.recovers()
+		took(t, "runner: SIGTERM while "+p.phase.name, deleted)
+		p.sound()
+	}
 }
 
 // TestEngineHangs: a step that takes longer than it may is ended, and says so.
 func TestEngineHangs(t *testing.T) {
+	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": heldModule})
 	g := closed(s)
 	s.Create(story.Auto, g.before("plan"), func(tf *infrav1.Terraform) {

@@ -35,8 +35,9 @@ func TestSourceControllerAway(t *testing.T) {
 	s.Expect(s.Runs()).To(HaveLen(2), "no run has failed")
 }
 
-// TestArtifactGone: source-controller has deleted the file that its object still names.
-func TestArtifactGone(t *testing.T) {
+// TestArtifactGone_Long: source-controller has deleted the file that its object still names.
+func TestArtifactGone_Long(t *testing.T) {
+	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Eventually(s.SourceRevision).ShouldNot(BeEmpty())
 	dir := filepath.Join(system.Artifacts(), "gitrepository", s.Tenant.Namespace)
@@ -56,8 +57,9 @@ func TestArtifactGone(t *testing.T) {
 	took(t, "artifact there again", mended)
 }
 
-// TestArtifactCutOff: the connection breaks in the middle of the download, once; the next try gets the whole.
-func TestArtifactCutOff(t *testing.T) {
+// TestArtifactCutOff_Long: the connection breaks in the middle of the download, once; the next try gets the whole.
+func TestArtifactCutOff_Long(t *testing.T) {
+	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Eventually(s.SourceRevision).ShouldNot(BeEmpty())
 	source := s.Source()

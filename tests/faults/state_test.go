@@ -41,6 +41,7 @@ func rewritten(s *story.Story, stored []byte, from, to string) []byte {
 
 // TestState_IsNotTheOneThatWasLeft: nothing is done with such a state, and none is made in its place.
 func TestState_IsNotTheOneThatWasLeft(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		reason string
 		// spoil changes the Secret as it is now; older is what it held before the last apply.
@@ -146,6 +147,7 @@ func forbid(s *story.Story, resource string, operation admissionv1.OperationType
 
 // TestState_BackendRefusesTheLastWrite: what the engine could not save is saved as soon as the backend takes it.
 func TestState_BackendRefusesTheLastWrite(t *testing.T) {
+	t.Parallel()
 	p := admit(t, []phase{{name: "apply", command: "create", operation: infrav1.OperationApply, step: infrav1.StepApply}})[0]
 	allow := forbid(p.Story, "secrets", admissionv1.Update, "object.metadata.name != '"+stateSecret+"'", p.Secret(stateSecret))
 	refused := time.Now()
