@@ -91,18 +91,11 @@ func (r *TerraformReconciler) start(ctx context.Context, tf *infrav1.Terraform, 
 	} else if err != nil {
 		return d, fmt.Errorf("create run %s: %w", run.Name, err)
 	}
-	ctrl.LoggerFrom(ctx).Info("run started", "run", run.Name, "operation", run.Spec.Operation, "reason", run.Spec.Reason, "revision", run.Spec.Source.Revision, "pod", newOrKept(o.adopted))
+	ctrl.LoggerFrom(ctx).Info("run started", "run", run.Name, "operation", run.Spec.Operation, "reason", run.Spec.Reason, "revision", run.Spec.Source.Revision, "podOfPlan", o.adopted)
 	if o.adopted {
 		return d, nil
 	}
 	return r.startPod(ctx, tf, run, d)
-}
-
-func newOrKept(adopted bool) string {
-	if adopted {
-		return "of the plan"
-	}
-	return "new"
 }
 
 // refusedRun says why the API server does not take a run: the namespace is going, a quota, an admission policy.
@@ -294,7 +287,8 @@ func (r *TerraformReconciler) end(ctx context.Context, run *infrav1.TerraformRun
 	if err := r.APIReader.Get(ctx, client.ObjectKeyFromObject(run), live); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	if live.Finished() || phase == infrav1.RunCancelled && live.Status.Runner != nil {
+	claimedSince := live.Status.Runner != nil && (phase == infrav1.RunCancelled || run.Status.Runner == nil)
+	if live.Finished() || claimedSince {
 		return nil
 	}
 	changed := live.DeepCopy()

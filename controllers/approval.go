@@ -143,6 +143,7 @@ func planFacts(tf *infrav1.Terraform) decide.Plan {
 	return decide.Plan{
 		ID: st.Plan.Pending, Target: st.Plan.Target, Drift: st.Plan.IsDriftDetectionPlan, Summary: st.Plan.Summary, Safe: st.Plan.Safe,
 		Approved: decide.Approved(st), Rejected: tf.Annotations[infrav1.RejectPlanAnnotation] == st.Plan.Pending,
+		Forced:  st.Approval != nil && st.Approval.How == infrav1.ApprovalByForce && st.Approval.PlanID == st.Plan.Pending,
 		Refused: refusedMessage(st.RefusedApproval), Volatile: decide.Volatile(st),
 	}
 }

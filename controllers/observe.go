@@ -219,8 +219,8 @@ func (o *observation) concludeRun(tf *infrav1.Terraform) {
 		o.facts.Run.State = decide.RunReserved
 	default:
 		o.facts.Run = decide.Run{
-			State: decide.RunOrdered, Operation: operation(o.run), Target: o.run.Spec.Target, Destroy: o.run.Spec.Terraform.Destroy, Cancelled: o.run.Spec.Cancel != nil,
-			Unloved: tf.Annotations[infrav1.CancelRunAnnotation] == o.run.Name,
+			State: decide.RunOrdered, Operation: operation(o.run), Target: o.run.Spec.Target, Destroy: o.run.Spec.Terraform.Destroy,
+			Cancelled: o.run.Spec.Cancel != nil, Unloved: tf.Annotations[infrav1.CancelRunAnnotation] == o.run.Name, HandedOver: handedOver(o.run, o.runs),
 		}
 		if o.run.Status.Runner != nil {
 			o.facts.Run.State = decide.RunClaimed

@@ -26,17 +26,15 @@ func podFacts(pod *corev1.Pod, run *infrav1.TerraformRun, now time.Time) decide.
 	if pod == nil {
 		return decide.Pod{}
 	}
+	claimed := run != nil && run.Status.Runner != nil
 	facts := decide.Pod{OfRun: run != nil && podOf(pod, run)}
-	claimed := facts.OfRun && run.Status.Runner != nil
-	if claimed && run.Status.Runner.PodUID != string(pod.UID) {
-		facts.OfRun = false // another pod of that name: its end is not the end of the one that has claimed the run
+	if claimed {
+		// Another pod of that name, or one whose label this cache is behind with: only who has claimed the run counts.
+		facts.OfRun = run.Status.Runner.PodUID == string(pod.UID)
 	}
 	switch {
 	case processEnded(pod), !claimed && phaseOver(pod):
 		facts.State = decide.PodEnded
-		if facts.OfRun && !claimed && adoptedBy(pod, run) {
-			facts.OfRun = false // it has not waited for it long enough: a new one will do it
-		}
 	case claimed || runnerStatus(pod).State.Running != nil:
 		facts.State = decide.PodRunning
 	default:

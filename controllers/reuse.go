@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -49,12 +51,18 @@ func (r *TerraformReconciler) podWaits(tf *infrav1.Terraform, o *observation) bo
 		return false
 	}
 	of := pod.Labels[infrav1.RunNameLabel]
-	if of != infrav1.SafeLabelValue(st.Plan.Run) && (st.ActiveRun == nil || of != infrav1.SafeLabelValue(st.ActiveRun.Name)) {
+	if of != infrav1.SafeLabelValue(st.Plan.Run) && !toldTo(pod, st.ActiveRun) {
 		return false
 	}
 	apply := &infrav1.TerraformRun{Spec: infrav1.TerraformRunSpec{Operation: infrav1.OperationApply, Terraform: frozen(&tf.Spec, st.Plan.IsDestroyPlan)}}
 	made := BuildPod(PodInput{Terraform: tf, Run: apply, Config: r.Runner})
 	return pod.Annotations[infrav1.PodShapeAnnotation] == podShape(&made.Spec)
+}
+
+// toldTo says that the pod was made for another run, and given to this one.
+func toldTo(pod *corev1.Pod, active *infrav1.ActiveRun) bool {
+	return active != nil && pod.Labels[infrav1.RunNameLabel] == infrav1.SafeLabelValue(active.Name) &&
+		pod.Labels[infrav1.RunSequenceLabel] != strconv.FormatInt(active.Sequence, 10)
 }
 
 // adopt gives a pod that waits to the reserved run, before that run exists: whoever takes the pod for one that has done its
@@ -78,13 +86,15 @@ func podOf(pod *corev1.Pod, run *infrav1.TerraformRun) bool {
 	return pod.Labels[infrav1.RunNameLabel] == infrav1.SafeLabelValue(run.Name) && pod.Spec.Hostname == run.Spec.Hostname
 }
 
-// adoptedBy says that the pod was made for another run than this one.
-func adoptedBy(pod *corev1.Pod, run *infrav1.TerraformRun) bool {
-	return pod.Labels[infrav1.RunSequenceLabel] != run.Labels[infrav1.RunSequenceLabel]
+// handedOver says that the run was given to the pod of another one, its plan: it has that one's hostname.
+func handedOver(run *infrav1.TerraformRun, runs []infrav1.TerraformRun) bool {
+	return slices.ContainsFunc(runs, func(other infrav1.TerraformRun) bool {
+		return other.Name != run.Name && other.Spec.Hostname == run.Spec.Hostname
+	})
 }
 
-// neverTakes says that the pod, though it bears the active run's name, will not do that run: it can't, or its process has
-// ended without having claimed it.
+// neverTakes says that the pod, though it bears the active run's name, does not do that run: the run is meant for a pod with
+// another hostname.
 func (r *TerraformReconciler) neverTakes(ctx context.Context, pod *corev1.Pod, name string) (bool, error) {
 	run := &infrav1.TerraformRun{}
 	err := r.APIReader.Get(ctx, client.ObjectKey{Namespace: pod.Namespace, Name: name}, run)
@@ -94,5 +104,6 @@ func (r *TerraformReconciler) neverTakes(ctx context.Context, pod *corev1.Pod, n
 	if err != nil {
 		return false, err
 	}
-	return !podOf(pod, run) || processEnded(pod) && run.Status.Runner == nil, nil
+	claimedByIt := run.Status.Runner != nil && run.Status.Runner.PodUID == string(pod.UID)
+	return !podOf(pod, run) && !claimedByIt, nil
 }

@@ -62,6 +62,7 @@ type job struct {
 	// interrupt ends the context of all steps.
 	interrupt context.CancelCauseFunc
 
+	trusted  bool              // guard: the state is what the last run left
 	made     *job              // takeOver: the run that has made the plan, in this pod
 	root     string            // fetch: the folder of the artifact
 	module   string            // fetch: the folder of the module in it
@@ -89,8 +90,8 @@ func (j *job) steps() []step {
 		return []step{
 			{v1alpha2.StepWorkspace, j.goOn}, // where the plan was made
 			{v1alpha2.StepGuard, j.guard},
-			{v1alpha2.StepLoadPlan, j.loadPlan},
 			{v1alpha2.StepGuard, j.guardPulled},
+			{v1alpha2.StepLoadPlan, j.loadPlan},
 			{v1alpha2.StepApply, j.apply},
 			{v1alpha2.StepOutputs, j.outputs},
 		}

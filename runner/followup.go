@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,7 +23,8 @@ func (j *job) awaitApply(ctx context.Context) string {
 	name := ""
 	j.log.Info("waiting for the order to apply the plan", "plan", j.stored.ID, "atMost", j.cfg.Idle.String())
 	wait.UntilWithContext(ctx, func(ctx context.Context) {
-		if name = j.nextOrder(ctx); name != "" {
+		var err error
+		if name, err = j.nextOrder(ctx); name != "" || apierrors.IsForbidden(err) {
 			cancel()
 		}
 	}, watchPause)
@@ -30,24 +32,24 @@ func (j *job) awaitApply(ctx context.Context) string {
 }
 
 // nextOrder looks for the apply that is meant for this pod, until the watch ends.
-func (j *job) nextOrder(ctx context.Context) string {
+func (j *job) nextOrder(ctx context.Context) (string, error) {
 	w, err := j.cfg.Client.Watch(ctx, &v1alpha2.TerraformRunList{}, client.InNamespace(j.run.Namespace),
 		client.MatchingLabels{v1alpha2.TerraformNameLabel: v1alpha2.SafeLabelValue(j.owner.Name)})
 	if err != nil {
-		j.log.V(1).Info("could not watch for the next run", "error", err.Error())
-		return ""
+		j.log.Info("could not watch for the next run", "error", err.Error())
+		return "", err
 	}
 	defer w.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return ""
+			return "", nil
 		case event, open := <-w.ResultChan():
 			if !open || event.Type == watch.Error {
-				return ""
+				return "", nil
 			}
 			if run, ok := event.Object.(*v1alpha2.TerraformRun); ok && j.isNext(run) {
-				return run.Name
+				return run.Name, nil
 			}
 		}
 	}

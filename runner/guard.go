@@ -41,9 +41,11 @@ func (j *job) accept(found *v1alpha2.StateStatus) error {
 	err := backend.Guard(j.run.Spec.State, found)
 	refused, ok := errors.AsType[*backend.GuardError](err)
 	if !ok {
+		j.trusted = err == nil
 		return err
 	}
 	if refused.Token() == j.run.Spec.StateOverride {
+		j.trusted = true
 		j.log.Info("the state guard is overridden", "by", j.run.Spec.StateOverride, "refused", err.Error())
 		j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.StateOverridden = err.Error() })
 		return nil

@@ -16,7 +16,7 @@ import (
 
 const (
 	// rescuePatience is how long it is tried to keep a state that the backend does not take.
-	rescuePatience = 30 * time.Minute
+	rescuePatience = 10 * time.Minute
 	// rescueHurry is how long each way to save a state is tried when the pod has been told to end.
 	rescueHurry = 3 * time.Second
 )
@@ -50,15 +50,11 @@ func (j *job) rescueState(ctx context.Context) {
 
 // keepState stores a state that the backend does not take, and says where it is.
 func (j *job) keepState(ctx context.Context, content []byte, patience time.Duration) string {
-	err := retry(ctx, patience, func(ctx context.Context) error {
-		id, err := backend.Identify(content)
-		if err != nil {
-			return err
-		}
-		return rescue.Save(ctx, j.cfg.Client, j.owner, &rescue.State{
-			Backend: j.run.Spec.Backend, Lineage: id.Lineage, Serial: id.Serial, Content: content,
-		})
-	})
+	id, err := backend.Identify(content)
+	if err == nil {
+		kept := &rescue.State{Backend: j.run.Spec.Backend, Lineage: id.Lineage, Serial: id.Serial, Content: content}
+		err = retry(ctx, patience, func(ctx context.Context) error { return rescue.Save(ctx, j.cfg.Client, j.owner, kept) })
+	}
 	if err != nil {
 		j.log.Info("the state could not be kept either", "error", j.secrets.text(err.Error()))
 		return fmt.Sprintf("the state could not be saved: it is in %s in pod %s", filepath.Join(j.module, erroredState), j.cfg.PodName)

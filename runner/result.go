@@ -113,8 +113,12 @@ func (j *job) finish(ctx context.Context, workErr error) error {
 	return nil
 }
 
-// lookAtState records the state as the run leaves it. Not knowing it is no failure of the run.
+// lookAtState records the state as the run leaves it: the next run is to find it. One that the guard has not let through is
+// not recorded. Not knowing it is no failure of the run.
 func (j *job) lookAtState(ctx context.Context) {
+	if !j.trusted {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, stateTime)
 	defer cancel()
 	state, err := j.readState(ctx)
@@ -127,7 +131,7 @@ func (j *job) lookAtState(ctx context.Context) {
 
 // conclude fills in the end of a run.
 func (j *job) conclude(s *v1alpha2.TerraformRunStatus, workErr error) {
-	now := metav1.NewTime(j.cfg.Now())
+	now := metav1.NewTime(j.cfg.Now()).Rfc3339Copy() // as it will be read again
 	s.FinishedAt = &now
 	f, failed := errors.AsType[*failure](workErr)
 	if !failed {

@@ -8,6 +8,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/terraform-controller/terraform-controller/internal/rescue"
 )
 
 // retry repeats f while the API server is away, busy, or not yet of the opinion that this pod may do it (a RoleBinding
@@ -40,6 +42,9 @@ func retry(ctx context.Context, patience time.Duration, f func(context.Context) 
 // worthRetrying says that the same request may do better later.
 func worthRetrying(err error) bool {
 	if errors.Is(err, ErrRefused) || errors.Is(err, errNotNewer) {
+		return false
+	}
+	if _, never := errors.AsType[*rescue.TooLargeError](err); never {
 		return false
 	}
 	switch apierrors.ReasonForError(err) {

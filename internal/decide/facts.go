@@ -151,6 +151,9 @@ type Run struct {
 	Destroy bool
 	// Unloved: a person wants it to stop.
 	Unloved bool
+	// HandedOver: it was given to the pod of its plan, and no other pod may do it: two processes of one hostname could not be
+	// told apart by a lock.
+	HandedOver bool
 }
 
 // PodState is what is known of the runner's process.

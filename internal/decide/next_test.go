@@ -471,8 +471,26 @@ func TestNext(t *testing.T) {
 			facts:  settled(ordered(OpPlan, "here"), func(f *Facts) { f.Pod = Pod{State: PodRunning} }), action: DeletePod,
 		},
 		"pod of the plan ended before it took the apply": {
-			reason: "that is not the end of a run that nobody has begun",
+			reason: "that is no failure of a run that nobody has begun",
+			facts: settled(ordered(OpApply, "here"), func(f *Facts) {
+				f.Run.HandedOver, f.Pod = true, Pod{State: PodEnded, OfRun: true}
+			}), action: AbandonRun,
+		},
+		"pod of the plan gone before it took the apply": {
+			reason: "no other pod takes a run of its hostname",
+			facts:  settled(ordered(OpApply, "here"), func(f *Facts) { f.Run.HandedOver, f.Pod = true, Pod{} }), action: AbandonRun,
+		},
+		"pod of the plan died in the apply": {
+			reason: "it had begun",
+			facts:  settled(claimed(OpApply, "here"), func(f *Facts) { f.Run.HandedOver, f.Pod.State = true, PodEnded }), action: MarkLost,
+		},
+		"another pod, and it has ended": {
+			reason: "that is not the end of this run",
 			facts:  settled(ordered(OpApply, "here"), func(f *Facts) { f.Pod = Pod{State: PodEnded} }), action: DeletePod,
+		},
+		"consent taken back while a runner is about to begin": {
+			reason: "one of the two loses",
+			facts:  settled(pending, ordered(OpApply, "here"), func(f *Facts) { f.Pod.State = PodRunning }), action: AbandonRun,
 		},
 		"pod does not start": {
 			reason: "what a person has to mend is said, and tried on",

@@ -16,7 +16,7 @@ var rules = []rule{
 	// A run is active: nothing else begins.
 	{"a runner ended without a word", runnerEnded, does(MarkLost)},
 	{"nobody knows what the runner does", runnerVanished, unreachable},
-	{"another pod is in the way", foreignPod, does(DeletePod)},
+	{"another pod is in the way", foreignPod, deletePod},
 	{"a person cancels the run", cancelOrdered, does(CancelRun)},
 	{"the run is no longer wanted and nobody works on it", unwantedUnclaimed, does(AbandonRun)},
 	{"the plan is no longer wanted", unwantedPlan, does(CancelRun)},

@@ -13,7 +13,15 @@ func lacksFinalizer(f *Facts) bool { return !f.Finalizer }
 func runActive(f *Facts) bool { return f.Run.State == RunOrdered || f.Run.State == RunClaimed }
 
 // runnerEnded: the process of the active run's pod has provably ended, and the run does not say how.
-func runnerEnded(f *Facts) bool { return runActive(f) && f.Pod.OfRun && f.Pod.State == PodEnded }
+func runnerEnded(f *Facts) bool {
+	return runActive(f) && f.Pod.OfRun && f.Pod.State == PodEnded && !missedIt(f)
+}
+
+// missedIt: the pod of the plan has gone, or is over, without having taken the apply that it was given. That is no failure.
+func missedIt(f *Facts) bool {
+	over := f.Pod.State == PodNone || f.Pod.OfRun && f.Pod.State == PodEnded
+	return f.Run.State == RunOrdered && f.Run.HandedOver && over
+}
 
 // runnerVanished: a runner has claimed the run, and its pod is not to be found, or was to be gone long ago. A pod that is
 // missing from the API is no proof that its process has ended.
@@ -44,16 +52,14 @@ func cancelOrdered(f *Facts) bool {
 	return f.Run.State == RunClaimed && f.Run.Unloved && !f.Run.Cancelled
 }
 
-// unwantedUnclaimed: without a claim nothing has been touched, so that an apply may be taken back as well. That holds too
-// where a runner was about to claim it, and its node does not answer any more.
+// unwantedUnclaimed: without a claim nothing has been touched, so that an apply may be taken back as well. Of a runner that
+// is about to claim it and the controller that takes it back, one loses: both write under the version that they have read.
 func unwantedUnclaimed(f *Facts) bool {
 	switch {
 	case f.Run.State != RunOrdered:
 		return false
-	case f.Pod.Overdue:
+	case f.Pod.Overdue, missedIt(f):
 		return true
-	case f.Pod.State == PodRunning:
-		return false
 	}
 	unapproved := f.Run.Operation == OpApply && !consented(f)
 	return overtaken(f) || unapproved || f.Suspended || f.Run.Cancelled || f.Run.Unloved

@@ -18,6 +18,9 @@ func Volatile(st *v1alpha2.TerraformStatus) bool {
 // differed counts the refreshes in a row, up to this one, that have given another plan than the one that waited.
 func (s settlement) differed() int64 {
 	waited, made := s.run.Spec.Plan, s.run.Status.Plan
+	if s.run.Spec.RequestedAt != "" {
+		return 0 // somebody wants to know anew
+	}
 	if waited == nil || made == nil || made.ID == waited.ID || !sameVersion(s.run.Spec.State, s.run.Status.State) {
 		return 0
 	}

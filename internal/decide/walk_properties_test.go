@@ -83,6 +83,9 @@ var properties = []property{
 		waits := f.Pod.State == PodWaiting && f.Run.State == RunNone
 		return implies(waits, begins(d) || d.Action == DeletePod || d.Action == Rest && f.KeepPod)
 	}},
+	{"no second pod is made for a run that was given to the pod of its plan", func(f *Facts, d *Decision) bool {
+		return implies(f.Run.HandedOver, d.Action != StartPod)
+	}},
 	{"of a runner that is not to be heard of nobody takes the place", func(f *Facts, d *Decision) bool {
 		silent := f.Run.State == RunClaimed && f.Pod.OfRun && f.Pod.State == PodRunning && f.Pod.Overdue
 		return implies(silent, d.Action == Rest && d.Ready.Reason == "RunnerUnreachable")
@@ -97,10 +100,10 @@ var properties = []property{
 	{"a run is cancelled once", func(f *Facts, d *Decision) bool {
 		return implies(d.Action == CancelRun, active(f) && !f.Run.Cancelled)
 	}},
-	{"a run is given up only when no process works on it", func(f *Facts, d *Decision) bool {
+	{"a run is given up only when no process works on it, or ever will", func(f *Facts, d *Decision) bool {
 		switch d.Action {
 		case AbandonRun:
-			return f.Run.State == RunOrdered && (f.Pod.State != PodRunning || f.Pod.Overdue)
+			return f.Run.State == RunOrdered // it is written under the version that nobody has claimed
 		case MarkLost:
 			return f.Pod.State == PodEnded && f.Pod.OfRun
 		}

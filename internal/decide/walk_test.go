@@ -47,6 +47,7 @@ type runPod struct {
 	stuck     bool
 	overdue   bool
 	kept      bool // a pod that waits may wait on
+	handed    bool // the run was given to the pod of its plan
 }
 
 var runPods = makeRunPods()
@@ -76,6 +77,15 @@ func makeRunPods() []runPod {
 			if run == RunOrdered {
 				foreign.pod = PodEnded
 				all = append(all, foreign)
+			}
+			if run == RunOrdered && r.op == OpApply && !r.other && !r.cancelled {
+				h := r
+				h.handed = true
+				for _, pod := range []PodState{PodRunning, PodEnded} {
+					h.pod = pod
+					all = append(all, h)
+				}
+				all = append(all, runPod{run: run, op: r.op, handed: true})
 			}
 			if r.pod = PodRunning; !r.cancelled {
 				silent := r
@@ -172,7 +182,7 @@ func (w world) facts() Facts {
 		Target: "here", Planned: targets[w.planned],
 		PlanIn: time.Duration(1-int(w.due)) * time.Hour, RetryIn: time.Duration(1-int(w.retry)) * time.Minute,
 		Destroyed: destroys && w.applied == 1,
-		Run:       Run{State: r.run, Operation: r.op, Target: "here", Destroy: destroys && !r.other, Cancelled: r.cancelled, Unloved: r.unloved},
+		Run:       Run{State: r.run, Operation: r.op, Target: "here", Destroy: destroys && !r.other, Cancelled: r.cancelled, Unloved: r.unloved, HandedOver: r.handed},
 		Pod:       Pod{State: r.pod, OfRun: r.ofRun, Overdue: r.overdue}, KeepPod: r.kept,
 	}
 	if r.other {
@@ -291,15 +301,18 @@ func (w world) started(pod PodState, op Operation) []world {
 	foreign := n
 	foreign.pod = PodRunning
 	fresh, adopted := foreign, foreign
+	adopted.handed = true
 	fresh.pod, fresh.ofRun, adopted.ofRun = PodPending, true, true
 	switch pod {
 	case PodNone:
 		return []world{with(fresh), with(n)}
 	case PodWaiting:
-		return []world{with(adopted), with(foreign)}
+		if op == OpApply {
+			return []world{with(adopted), with(foreign)}
+		}
 	default:
-		return []world{with(foreign)}
 	}
+	return []world{with(foreign)}
 }
 
 // progress is what runner and kubelet do while the controller rests.
@@ -319,7 +332,7 @@ func (w world) progress(r runPod) []world {
 	case r.pod == PodRunning && r.run == RunOrdered: // or: it is the pod of the plan, which ends without a claim
 		claimed, spent := r, r
 		claimed.run = RunClaimed
-		spent.pod, spent.ofRun, spent.unloved = PodEnded, false, false
+		claimed.handed, spent.pod, spent.unloved = false, PodEnded, false
 		return []world{with(claimed), with(spent)}
 	case r.pod == PodRunning:
 		died := r
