@@ -68,7 +68,7 @@ fmt: ## Format the code
 	gofmt -w $$(git ls-files --cached --others --exclude-standard '*.go')
 
 .PHONY: clean
-clean: ## Remove what was built here; the per-user cache stays
+clean: down ## Stop the local cluster and remove what was built here; the per-user cache stays
 	rm -rf bin build
 
 ##@ Check

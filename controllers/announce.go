@@ -35,7 +35,7 @@ func (r *TerraformReconciler) announce(before, tf *infrav1.Terraform, o *observa
 		e.run(o.settled)
 	}
 	if a := tf.Status.Approval; o.approved {
-		e.normal(eventApproved, fmt.Sprintf("Plan %s is approved (%s)", a.PlanID, a.How))
+		e.normal(eventApproved, fmt.Sprintf("Plan %s is approved (%s)", a.PlanID, byAndHow(a)))
 	}
 	if o.refused || o.settled != nil && before.Status.RefusedApproval == nil && tf.Status.RefusedApproval != nil {
 		e.warning(eventNotCovered, "Plan "+tf.Status.Plan.Pending+" is held."+refusedMessage(tf.Status.RefusedApproval))
@@ -68,6 +68,14 @@ func (r *TerraformReconciler) announceAbandoned(ctx context.Context, tf *infrav1
 	}
 	e := announcer{r, tf, map[string]string{revisionKey: tf.Status.LastAppliedRevision}}
 	e.warning(eventAbandoned, fmt.Sprintf("Abandoned by annotation: %s. %s, and nothing looks after them any more.", why, left))
+}
+
+// byAndHow says who has approved, where they have said it, and how.
+func byAndHow(a *infrav1.Approval) string {
+	if a.By == "" {
+		return string(a.How)
+	}
+	return string(a.How) + ", by " + a.By
 }
 
 func newTrouble(was, is metav1.Condition) bool {

@@ -150,7 +150,8 @@ func (c *collector) all() []v1alpha2.Diagnostic {
 }
 
 func byPlace(a, b v1alpha2.Diagnostic) int {
-	return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), strings.Compare(a.Address, b.Address))
+	return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), strings.Compare(a.Address, b.Address),
+		strings.Compare(a.Summary, b.Summary), strings.Compare(a.Detail, b.Detail))
 }
 
 // place is how the engine's texts for people say where: "  on main.tf line 2, in resource ...".

@@ -51,6 +51,7 @@ var additive = []string{
 	"status.lastHandledResetAt",
 	"status.plan.appliedTarget",
 	"status.plan.destroyed",
+	"status.plan.differed",
 	"status.plan.digest",
 	"status.plan.run",
 	"status.plan.safe",
