@@ -148,7 +148,7 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 				infrav1.TerraformNameLabel: infrav1.SafeLabelValue(tf.Name),
 				infrav1.RunSequenceLabel:   strconv.FormatInt(active.Sequence, 10),
 			},
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(tf, infrav1.GroupVersion.WithKind(infrav1.TerraformKind))},
+			OwnerReferences: []metav1.OwnerReference{ownedBy(tf)},
 		},
 		Spec: infrav1.TerraformRunSpec{
 			Operation: infrav1.OperationPlan, Reason: order.Reason, Target: o.facts.Target, Generation: tf.Generation,

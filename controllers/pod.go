@@ -118,15 +118,22 @@ func BuildPod(in PodInput) *corev1.Pod {
 }
 
 func podMetadata(in PodInput, user infrav1.RunnerPodMetadata) metav1.ObjectMeta {
-	owner := metav1.NewControllerRef(in.Terraform, infrav1.GroupVersion.WithKind(infrav1.TerraformKind))
 	return metav1.ObjectMeta{
 		Namespace:       in.Terraform.Namespace,
 		Name:            in.Run.Spec.PodName,
 		Labels:          podLabels(in, user.Labels),
 		Annotations:     podAnnotations(user.Annotations),
-		OwnerReferences: []metav1.OwnerReference{*owner},
+		OwnerReferences: []metav1.OwnerReference{ownedBy(in.Terraform)},
 		Finalizers:      []string{infrav1.RunnerFinalizer},
 	}
+}
+
+// ownedBy says that an object goes with the Terraform object. It does not hold up a deletion in the foreground: what does is
+// deleted again and again until the owner is gone, and that may take a destroy.
+func ownedBy(tf *infrav1.Terraform) metav1.OwnerReference {
+	ref := metav1.NewControllerRef(tf, infrav1.GroupVersion.WithKind(infrav1.TerraformKind))
+	ref.BlockOwnerDeletion = nil
+	return *ref
 }
 
 // podLabels are the incumbent's, which users may override, and those by which the controller finds its pods, which

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/tests/story"
@@ -200,6 +201,41 @@ func TestDeletion_DestroysTheResources(t *testing.T) {
 	s.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "the resource is gone: %v", err)
 	s.Expect(s.Secret("tfstate-default-net").Data).To(HaveKey("tfstate"), "the empty state stays, as documented")
 	s.LeavesNothing()
+}
+
+// TestDeletion_InTheForeground is how some tools delete. The garbage collector then takes away what belongs to the object
+// while the object is still there.
+func TestDeletion_InTheForeground(t *testing.T) {
+	t.Parallel()
+	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
+	s.Create(s.NamespaceVariable(), story.Auto, func(tf *infrav1.Terraform) {
+		tf.Spec.DestroyResourcesOnDeletion, tf.Spec.RetryInterval = true, &metav1.Duration{Duration: 2 * time.Second}
+	})
+	s.Applied(s.Revision())
+	collectorWorks(s)
+	s.Expect(system.Client.Delete(s.Ctx, s.Get(), client.PropagationPolicy(metav1.DeletePropagationForeground))).To(Succeed())
+	s.Eventually(func() bool {
+		return apierrors.IsNotFound(system.Client.Get(s.Ctx, s.Key("net"), &infrav1.Terraform{}))
+	}).Should(BeTrue(), "the object goes")
+	err := system.Client.Get(s.Ctx, s.Key("settings"), &corev1.ConfigMap{})
+	s.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "the resource is gone: %v", err)
+	s.LeavesNothing()
+}
+
+// collectorWorks waits until the garbage collector knows Terraform objects: it looks for new kinds now and then.
+func collectorWorks(s *story.Story) {
+	s.Create(func(tf *infrav1.Terraform) { tf.Name, tf.Spec.Suspend = "canary", true })
+	canary := &infrav1.Terraform{}
+	s.Expect(system.Client.Get(s.Ctx, s.Key("canary"), canary)).To(Succeed())
+	owned := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
+		Namespace: canary.Namespace, Name: "canary",
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(canary, infrav1.GroupVersion.WithKind(infrav1.TerraformKind))},
+	}}
+	s.Expect(system.Client.Create(s.Ctx, owned)).To(Succeed())
+	s.Expect(system.Client.Delete(s.Ctx, canary)).To(Succeed())
+	s.Eventually(func() bool {
+		return apierrors.IsNotFound(system.Client.Get(s.Ctx, s.Key("canary"), owned))
+	}).Should(BeTrue(), "what belonged to an object that is gone goes")
 }
 
 func TestDeletion_OfWhatWasNeverMadeNeedsNoRun(t *testing.T) {
