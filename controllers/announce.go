@@ -126,6 +126,9 @@ func (e announcer) run(run *infrav1.TerraformRun) {
 	e.keepsakeAndState(run)
 	switch {
 	case run.Status.Phase != infrav1.RunSucceeded:
+		if run.Status.ApplyFinishedAt != nil {
+			e.applied(run)
+		}
 		e.failed(run)
 	case run.Spec.Operation == infrav1.OperationApply:
 		e.applied(run)

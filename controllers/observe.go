@@ -252,6 +252,7 @@ func (o *observation) concludeLast(tf *infrav1.Terraform) {
 	}
 	o.facts.Last.Failed = true
 	o.facts.Last.Reason, o.facts.Last.Message = failureOf(last, tf.Status.Plan.AppliedTarget)
+	o.facts.Last.Unhealthy = o.facts.Last.Reason == infrav1.ReasonHealthChecksFailed
 	wait := retryWait(tf, last, o.facts.Last.Reason)
 	o.facts.Exhausted = exhausted(tf) && wait > 0
 	if last.Status.FinishedAt != nil {

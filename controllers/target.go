@@ -31,7 +31,8 @@ func Target(spec *infrav1.TerraformSpec, revision string, destroy bool) (string,
 	return hex.EncodeToString(sum[:])[:targetDigits], nil
 }
 
-// planShaping is the spec without what no plan depends on.
+// planShaping is the spec without what no plan depends on. What is done after a plan without changes (outputs, health checks)
+// stays: a change of it is to be seen at once.
 func planShaping(spec *infrav1.TerraformSpec) *infrav1.TerraformSpec {
 	s := spec.DeepCopy()
 	s.ApprovePlan, s.Force, s.PlanOnly, s.BreakTheGlass = "", false, false, false
@@ -39,7 +40,7 @@ func planShaping(spec *infrav1.TerraformSpec) *infrav1.TerraformSpec {
 	s.Suspend, s.Remediation, s.DependsOn = false, nil, nil
 	s.DestroyResourcesOnDeletion, s.DisableDriftDetection = false, false
 	s.AlwaysCleanupRunnerPod, s.RunnerTerminationGracePeriodSeconds = nil, nil
-	s.HealthChecks, s.Webhooks, s.StoreReadablePlan, s.BranchPlanner, s.Enterprise = nil, nil, "", nil, nil
+	s.Webhooks, s.StoreReadablePlan, s.BranchPlanner, s.Enterprise = nil, "", nil, nil
 	s.TfState, s.Timeouts, s.Parallelism = nil, nil, 0
 	s.Approval, s.StateBackups, s.WriteOutputsToConfigMap = nil, nil, nil
 	return s

@@ -24,7 +24,6 @@ var stallingFields = []field{
 	{"spec.tfVarsFiles", func(s *infrav1.TerraformSpec) bool { return len(s.TfVarsFiles) > 0 }},
 	{"spec.fileMappings", func(s *infrav1.TerraformSpec) bool { return len(s.FileMappings) > 0 }},
 	{"spec.cliConfigSecretRef", func(s *infrav1.TerraformSpec) bool { return s.CliConfigSecretRef != nil }},
-	{"spec.healthChecks", func(s *infrav1.TerraformSpec) bool { return len(s.HealthChecks) > 0 }},
 	{"spec.webhooks", func(s *infrav1.TerraformSpec) bool { return len(s.Webhooks) > 0 }},
 	{"spec.breakTheGlass", func(s *infrav1.TerraformSpec) bool { return s.BreakTheGlass }},
 	{"spec.tfstate.forceUnlock (with spec.backendConfig.customConfiguration)", func(s *infrav1.TerraformSpec) bool {

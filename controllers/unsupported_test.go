@@ -22,7 +22,6 @@ func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 		"spec.tfVarsFiles":           func(s *infrav1.TerraformSpec) { s.TfVarsFiles = []string{"x"} },
 		"spec.fileMappings":          func(s *infrav1.TerraformSpec) { s.FileMappings = []infrav1.FileMapping{{}} },
 		"spec.cliConfigSecretRef":    func(s *infrav1.TerraformSpec) { s.CliConfigSecretRef = &corev1.SecretReference{} },
-		"spec.healthChecks":          func(s *infrav1.TerraformSpec) { s.HealthChecks = []infrav1.HealthCheck{{}} },
 		"spec.webhooks":              func(s *infrav1.TerraformSpec) { s.Webhooks = []infrav1.Webhook{{}} },
 		"spec.breakTheGlass":         func(s *infrav1.TerraformSpec) { s.BreakTheGlass = true },
 		"spec.tfstate.forceUnlock (with spec.backendConfig.customConfiguration)": func(s *infrav1.TerraformSpec) {

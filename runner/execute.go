@@ -10,6 +10,7 @@ import (
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
 	"github.com/terraform-controller/terraform-controller/internal/keepsake"
+	"github.com/terraform-controller/terraform-controller/internal/outputs"
 	"github.com/terraform-controller/terraform-controller/internal/planstore"
 	"github.com/terraform-controller/terraform-controller/runner/engine"
 )
@@ -62,18 +63,19 @@ type job struct {
 	// interrupt ends the context of all steps.
 	interrupt context.CancelCauseFunc
 
-	trusted  bool              // guard: the state is what the last run left
-	made     *job              // takeOver: the run that has made the plan, in this pod
-	root     string            // fetch: the folder of the artifact
-	module   string            // fetch: the folder of the module in it
-	digest   string            // fetch: of the artifact, or of the keepsake
-	kept     *keepsake.Kept    // fetch: what is worked from in place of an artifact
-	toKeep   *keepsake.Kept    // workspace, apply: the variables that a destroy will need
-	backend  *backend.Settings // workspace
-	engine   *engine.Engine    // findEngine
-	stored   *planstore.Plan   // plan and loadPlan
-	progress engine.Progress   // apply
-	rescued  string            // apply: what became of a state that the engine could not write
+	trusted  bool                     // guard: the state is what the last run left
+	made     *job                     // takeOver: the run that has made the plan, in this pod
+	root     string                   // fetch: the folder of the artifact
+	module   string                   // fetch: the folder of the module in it
+	digest   string                   // fetch: of the artifact, or of the keepsake
+	kept     *keepsake.Kept           // fetch: what is worked from in place of an artifact
+	toKeep   *keepsake.Kept           // workspace, apply: the variables that a destroy will need
+	backend  *backend.Settings        // workspace
+	engine   *engine.Engine           // findEngine
+	stored   *planstore.Plan          // plan and loadPlan
+	progress engine.Progress          // apply
+	rescued  string                   // apply: what became of a state that the engine could not write
+	values   map[string]outputs.Value // outputs
 
 	found *v1alpha2.StateStatus // guard: the state before the run
 }
@@ -123,7 +125,14 @@ func (j *job) steps() []step {
 
 // work does the steps. Its error is a *failure.
 func (j *job) work(ctx context.Context) error {
-	for _, s := range j.steps() {
+	if err := j.walk(ctx, j.steps()); err != nil {
+		return err
+	}
+	return j.walk(ctx, j.checks())
+}
+
+func (j *job) walk(ctx context.Context, steps []step) error {
+	for _, s := range steps {
 		j.report.step(ctx, s.name)
 		if err := j.take(ctx, s); err != nil {
 			return j.explain(s.name, err)
@@ -137,7 +146,7 @@ func (j *job) take(ctx context.Context, s step) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	allowed := limit(j.spec.Timeouts, s.name)
+	allowed := j.allowed(s.name)
 	ctx, cancel := context.WithTimeoutCause(ctx, allowed, &deadlineError{step: s.name, allowed: allowed})
 	defer cancel()
 	start := j.cfg.Now()

@@ -36,6 +36,7 @@ func (j *job) outputs(ctx context.Context) error {
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) {
 		s.Outputs, s.OutputsRead = slices.Sorted(maps.Keys(found)), true
 	})
+	j.values = values
 	return j.writeOutputs(ctx, values)
 }
 

@@ -29,6 +29,8 @@ var defaultReasons = map[v1alpha2.RunStep]string{
 	v1alpha2.StepLoadPlan:  v1alpha2.ReasonTFExecApplyFailed,
 	v1alpha2.StepApply:     v1alpha2.ReasonTFExecApplyFailed,
 	v1alpha2.StepOutputs:   v1alpha2.ReasonTFExecOutputFailed,
+
+	v1alpha2.StepHealthChecks: v1alpha2.ReasonHealthChecksFailed,
 }
 
 // explain makes the failure of a run of a step's error.
@@ -72,6 +74,8 @@ func (j *job) standing(step v1alpha2.RunStep) string {
 		return "nothing was changed"
 	case step == v1alpha2.StepOutputs:
 		return "the apply was complete, its outputs were not handled"
+	case step == v1alpha2.StepHealthChecks:
+		return "the apply was complete, its health was not checked"
 	}
 	parts := []string{
 		listed("done", j.progress.Done()),

@@ -33,6 +33,8 @@ const (
 	ReasonAppliedFail              = "TerraformAppliedFail"
 	ReasonOutputsAvailable         = "TerraformOutputsAvailable"
 	ReasonOutputsWritten           = "TerraformOutputsWritten"
+	ReasonHealthChecksSucceed      = "HealthChecksSucceed"
+	ReasonHealthChecksFailed       = "HealthChecksFailed"
 	ReasonLockHeld                 = "LockHeld"
 	ReasonForceUnlock              = "ForceUnlock"
 	ReasonRetryLimitReached        = "RetryLimitReached"

@@ -193,6 +193,8 @@ const (
 	StepLoadPlan  RunStep = "LoadPlan"
 	StepApply     RunStep = "Apply"
 	StepOutputs   RunStep = "Outputs"
+	// StepHealthChecks is there only when the spec has health checks.
+	StepHealthChecks RunStep = "HealthChecks"
 )
 
 // TerraformRunStatus is written by the run's own runner; by the controller only when the runner's process has
@@ -272,6 +274,10 @@ type TerraformRunStatus struct {
 	// +optional
 	OutputsWritten []string `json:"outputsWritten,omitempty"`
 
+	// HealthChecks are the results of spec.healthChecks, in their order.
+	// +optional
+	HealthChecks []HealthCheckResult `json:"healthChecks,omitempty"`
+
 	// Inventory of managed resources, when asked for.
 	// +optional
 	Inventory *ResourceInventory `json:"inventory,omitempty"`
@@ -290,6 +296,17 @@ type RunKept struct {
 	// +optional
 	Size int64 `json:"size,omitempty"`
 	// Message says why nothing is kept.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// HealthCheckResult is what a health check has found.
+type HealthCheckResult struct {
+	// Name of the check.
+	Name string `json:"name"`
+	// Healthy says that it has succeeded.
+	Healthy bool `json:"healthy"`
+	// Message says why it has not.
 	// +optional
 	Message string `json:"message,omitempty"`
 }

@@ -115,7 +115,7 @@ type TerraformSpec struct {
 	// +optional
 	CliConfigSecretRef *corev1.SecretReference `json:"cliConfigSecretRef,omitempty"`
 
-	// HealthChecks run after an apply.
+	// HealthChecks run after an apply, and after a plan that finds nothing to change. Ready is True only when they succeed.
 	// +optional
 	HealthChecks []HealthCheck `json:"healthChecks,omitempty"`
 

@@ -189,6 +189,8 @@ type Pod struct {
 type Last struct {
 	// Failed or cancelled.
 	Failed bool
+	// Unhealthy: all was done that was to be done, and a health check has failed.
+	Unhealthy bool
 	// Reason and Message of the failure.
 	Reason, Message string
 	// Operation of the run.

@@ -49,6 +49,12 @@ func failedPlan(f *Facts) {
 	f.Planned, f.Ready, f.RetryIn = "before", false, 20*time.Second
 }
 
+// unhealthyNow: everything is applied, and a health check fails.
+func unhealthyNow(f *Facts) {
+	f.Last = Last{Failed: true, Unhealthy: true, Target: f.Target, Reason: v1alpha2.ReasonHealthChecksFailed, Message: "1 of 1 health checks failed"}
+	f.Ready, f.RetryIn = false, 20*time.Second
+}
+
 func claimed(op Operation, target string) func(*Facts) {
 	return func(f *Facts) {
 		f.Run = Run{State: RunClaimed, Operation: op, Target: target}
@@ -328,6 +334,27 @@ func TestNext(t *testing.T) {
 			reason: "as many tries as were asked for, and the failure stays in Ready",
 			facts:  settled(failedPlan, func(f *Facts) { f.RetryIn, f.Exhausted = 0, true }), posture: Stuck,
 			ready: Ready{False, v1alpha2.ReasonTFExecPlanFailed, "main.tf:3: no such thing"},
+		},
+		"unhealthy": {
+			reason: "a check that fails keeps Ready False, and is tried again in time",
+			facts:  settled(unhealthyNow), posture: Retrying, requeue: 20 * time.Second,
+			ready: Ready{False, v1alpha2.ReasonHealthChecksFailed, "1 of 1 health checks failed"},
+		},
+		"unhealthy, retry": {
+			reason: "nothing is applied again: a plan looks whether all is as it was applied, and checks again",
+			facts:  settled(unhealthyNow, func(f *Facts) { f.RetryIn, f.Auto = 0, true }),
+			action: Reserve, order: Order{OpPlan, false, ReasonRetry}, posture: Working,
+		},
+		"unhealthy, retry limit": {
+			reason: "looking again costs nobody a try: what comes up late is found",
+			facts:  settled(unhealthyNow, func(f *Facts) { f.RetryIn, f.Exhausted = 0, true }),
+			action: Reserve, order: Order{OpPlan, false, ReasonRetry}, posture: Working,
+		},
+		"unhealthy, new commit": {
+			reason: "what mends it does not wait",
+			facts:  settled(unhealthyNow, func(f *Facts) { f.Target = "there" }),
+			action: Reserve, order: Order{OpPlan, false, ReasonTargetChanged}, posture: Working,
+			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
 		"retry limit, new commit": {
 			reason: "another target has its own tries",

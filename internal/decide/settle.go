@@ -26,6 +26,9 @@ func Settle(tf *v1alpha2.Terraform, run *v1alpha2.TerraformRun, now time.Time, a
 	case run.Status.Phase != v1alpha2.RunSucceeded && run.Status.ApplyFinishedAt != nil:
 		s.applied()
 		s.failed()
+	case unhealthy(run):
+		s.planned()
+		s.failed()
 	case run.Status.Phase != v1alpha2.RunSucceeded:
 		s.failed()
 	case run.Spec.Operation == v1alpha2.OperationPlan:
@@ -34,6 +37,7 @@ func Settle(tf *v1alpha2.Terraform, run *v1alpha2.TerraformRun, now time.Time, a
 		s.applied()
 	}
 	s.outputs()
+	s.health()
 }
 
 // settlement of one finished run.
@@ -94,7 +98,8 @@ func guarded(run *v1alpha2.TerraformRun) bool {
 	switch st.Step {
 	case "", v1alpha2.StepClaim, v1alpha2.StepFetch, v1alpha2.StepWorkspace, v1alpha2.StepGuard:
 		return false
-	case v1alpha2.StepInit, v1alpha2.StepPlan, v1alpha2.StepStorePlan, v1alpha2.StepLoadPlan, v1alpha2.StepApply, v1alpha2.StepOutputs:
+	case v1alpha2.StepInit, v1alpha2.StepPlan, v1alpha2.StepStorePlan, v1alpha2.StepLoadPlan, v1alpha2.StepApply, v1alpha2.StepOutputs,
+		v1alpha2.StepHealthChecks:
 	}
 	return true
 }
@@ -135,10 +140,12 @@ func (s settlement) forgetPlan() {
 
 func (s settlement) succeeded() {
 	st := &s.tf.Status
-	if s.run.Spec.Operation == v1alpha2.OperationApply || !retriesApply(st, s.run) {
+	if s.run.Spec.Operation == v1alpha2.OperationApply || !retriesApply(st, s.run) && !unhealthy(s.run) {
 		ForgetFailures(st)
 	}
-	st.LastSuccessfulReconcileAt = s.finishedAt()
+	if !unhealthy(s.run) {
+		st.LastSuccessfulReconcileAt = s.finishedAt()
+	}
 	if st.Lock.Pending != "" {
 		st.Lock.LastApplied, st.Lock.Pending = st.Lock.Pending, ""
 	}

@@ -1,5 +1,7 @@
 package decide
 
+import "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+
 type property struct {
 	name  string
 	holds func(f *Facts, d *Decision) bool
@@ -54,8 +56,15 @@ var properties = []property{
 		return implies(left && begins(d), d.Order.Operation == OpApply)
 	}},
 	{"what has failed as often as it may is not tried again, unless somebody asks", func(f *Facts, d *Decision) bool {
-		spent := f.Exhausted && f.Last.Failed && f.Last.Target == f.Target && !f.Requested && !f.Deleting
+		spent := f.Exhausted && f.Last.Failed && !f.Last.Unhealthy && f.Last.Target == f.Target && !f.Requested && !f.Deleting
 		return implies(spent, !begins(d))
+	}},
+	{"for a health check that fails nothing is applied again, it is looked at again, and Ready is not True", func(f *Facts, d *Decision) bool {
+		unhealthy := f.Last.Unhealthy && f.Last.Target == f.Target
+		stuck := f.Suspended || f.Unsupported != "" || f.InvalidApprove != "" || f.Source.State != SourceReady || f.Deleting
+		waits := d.Action == Rest && d.Posture == Retrying && d.Ready.Reason == v1alpha2.ReasonHealthChecksFailed
+		return implies(unhealthy && begins(d), d.Order.Operation == OpPlan) && implies(waits, d.RequeueAfter > 0) &&
+			implies(unhealthy && !stuck, d.Ready.Status != True)
 	}},
 	{"nothing is reserved while all places are taken", func(f *Facts, d *Decision) bool {
 		return implies(f.Queue.Full, d.Action != Reserve) && implies(d.Posture == Queued, f.Queue.Full && d.Ready.Status == Keep)

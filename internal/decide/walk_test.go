@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 )
 
 // The walk: every combination of facts is a world. In each one Next is asked, the answer is carried out in a small model
@@ -24,13 +26,13 @@ type world struct {
 	planned   uint8 // 0 never, 1 for another target, 2 for this one
 	applied   uint8 // this target was applied last
 	plan      uint8 // 0 none, 1 of another target, 2 likewise and approved, 3 of this one and rejected; 4 and more of this one
-	last      uint8 // 0 none; 1 plan, 2 apply succeeded; 3 plan, 4 apply failed here; 5 failed at another target
+	last      uint8 // 0 none; 1 plan, 2 apply succeeded; 3 plan, 4 apply failed here; 5 failed at another target; 6 unhealthy
 	due       uint8 // the interval has passed
 	retry     uint8 // the next try is due
 	runPod    uint8 // index into runPods
 }
 
-var radix = [...]int{5, 10, 6, 2, 2, 3, 2, 10, 6, 2, 2, 0}
+var radix = [...]int{5, 10, 6, 2, 2, 3, 2, 10, 7, 2, 2, 0}
 
 // fixed is the number of leading facts that no step changes: worlds that differ there do not meet.
 const fixed = 3
@@ -237,6 +239,8 @@ func (w world) planAndLast(f *Facts) {
 		f.Last = Last{Failed: true, Operation: Operation(w.last - 3), Target: "here"}
 	case 5:
 		f.Last = Last{Failed: true, Target: "other"}
+	case 6:
+		f.Last = Last{Failed: true, Unhealthy: true, Target: "here", Reason: v1alpha2.ReasonHealthChecksFailed}
 	}
 }
 
@@ -367,7 +371,7 @@ func (w world) succeeded(r runPod) []world {
 	w.last = 1 + uint8(r.op)
 	if r.op == OpApply {
 		w.plan, w.applied, w.resources = 0, here, 1
-		return []world{w}
+		return w.orUnhealthy(here)
 	}
 	refreshed := w.plan >= heldPlan
 	w.planned, w.requested, w.due, w.plan = target, 0, 0, 0
@@ -388,7 +392,7 @@ func (w world) succeeded(r runPod) []world {
 		again.plan = volatilePlan
 		stored = append(stored, again)
 	}
-	all := []world{same}
+	all := same.orUnhealthy(here)
 	for _, v := range stored {
 		waits, keeps := v, v
 		waits.runPod = indexOfRunPod(runPod{pod: PodWaiting})
@@ -396,6 +400,16 @@ func (w world) succeeded(r runPod) []world {
 		all = append(all, v, waits, keeps)
 	}
 	return all
+}
+
+// orUnhealthy: all is done, and health checks succeed, or fail.
+func (w world) orUnhealthy(here uint8) []world {
+	unhealthy := w
+	unhealthy.last, unhealthy.retry = 6, 0
+	if here == 0 {
+		unhealthy.last = 5
+	}
+	return []world{w, unhealthy}
 }
 
 const (

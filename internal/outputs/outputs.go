@@ -158,3 +158,27 @@ func stringValue(value Value) (text string, isString bool, err error) {
 	err = json.Unmarshal(value.Value, &text)
 	return text, true, err
 }
+
+// Texts are all outputs as text, by name: a string as it is, anything else as JSON. What the outputs Secret has under other
+// names is there under these, too.
+func Texts(owner *v1alpha2.Terraform, outputs map[string]Value) (map[string]string, error) {
+	texts := map[string]string{}
+	for name, value := range outputs {
+		text, isString, err := stringValue(value)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("output %q is not what its type says", name)
+		case !isString:
+			text = string(value.Value)
+		}
+		texts[name] = text
+	}
+	secret, err := Secret(owner, outputs)
+	if err != nil || secret == nil {
+		return texts, err
+	}
+	for key, content := range secret.Data {
+		texts[key] = string(content)
+	}
+	return texts, nil
+}

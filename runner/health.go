@@ -1,0 +1,85 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/health"
+	"github.com/terraform-controller/terraform-controller/internal/outputs"
+	"github.com/terraform-controller/terraform-controller/internal/plan"
+)
+
+// maxCheckMessage bounds what is said of one check, in bytes.
+const maxCheckMessage = 512
+
+// checks are the last step, when all others are done: where the spec has health checks, and nothing is left to apply.
+func (j *job) checks() []step {
+	unfinished := j.run.Spec.Operation == v1alpha2.OperationPlan && (j.stored != nil || j.spec.PlanOnly)
+	if len(j.spec.HealthChecks) == 0 || j.spec.Destroy || unfinished {
+		return nil
+	}
+	return []step{{v1alpha2.StepHealthChecks, j.healthChecks}}
+}
+
+// allowed is the time that a step may take. Health checks have timeouts of their own.
+func (j *job) allowed(name v1alpha2.RunStep) time.Duration {
+	longest := limit(j.spec.Timeouts, name)
+	if name == v1alpha2.StepHealthChecks {
+		for i := range j.spec.HealthChecks {
+			longest = max(longest, stepTime+health.Timeout(&j.spec.HealthChecks[i]))
+		}
+	}
+	return longest
+}
+
+// healthChecks does all checks at the same time. They fail the run, but what it has done before counts.
+func (j *job) healthChecks(ctx context.Context) error {
+	texts, err := outputs.Texts(j.owner, j.values)
+	if err != nil {
+		return err
+	}
+	results := make([]v1alpha2.HealthCheckResult, len(j.spec.HealthChecks))
+	var wg sync.WaitGroup
+	for i := range results {
+		wg.Go(func() { results[i] = j.check(ctx, i, texts) })
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.HealthChecks = results })
+	return failedChecks(results)
+}
+
+// check does one check, after its name in the spec.
+func (j *job) check(ctx context.Context, i int, texts map[string]string) v1alpha2.HealthCheckResult {
+	spec := &j.spec.HealthChecks[i]
+	check, err := health.New(fmt.Sprintf("spec.healthChecks[%d]", i), spec, texts)
+	if err == nil {
+		err = check.Wait(ctx)
+	}
+	result := v1alpha2.HealthCheckResult{Name: spec.Name, Healthy: err == nil}
+	if err != nil {
+		result.Message = plan.Truncate(j.secrets.text(err.Error()), maxCheckMessage)
+	}
+	j.log.Info("health check", "name", result.Name, "healthy", result.Healthy, "message", result.Message)
+	return result
+}
+
+func failedChecks(results []v1alpha2.HealthCheckResult) error {
+	var failed []string
+	for _, r := range results {
+		if !r.Healthy {
+			failed = append(failed, r.Name+": "+r.Message)
+		}
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	return fail(v1alpha2.ReasonHealthChecksFailed,
+		fmt.Errorf("%d of %d health checks failed: %s", len(failed), len(results), strings.Join(failed, "; ")))
+}

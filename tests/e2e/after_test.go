@@ -1,0 +1,103 @@
+package e2e
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fluxcd/pkg/runtime/conditions"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/story"
+)
+
+// What happens after a plan or an apply: health checks, outputs, what is stored to be read.
+
+// application answers with 503 until it is healthy, and wants a token.
+func application(t *testing.T, healthy *atomic.Bool) *httptest.Server {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Query().Get("token") != "correct-horse":
+			w.WriteHeader(http.StatusUnauthorized)
+		case !healthy.Load():
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+func moduleOf(server *httptest.Server) map[string]string {
+	return map[string]string{"main.tf": story.Greeting + `
+output "url" { value = "` + server.URL + `" }
+output "token" {
+  value     = "correct-horse"
+  sensitive = true
+}
+`}
+}
+
+func healthCheck(url string) infrav1.HealthCheck {
+	return infrav1.HealthCheck{Name: "app", Type: "http", URL: url, Timeout: &metav1.Duration{Duration: time.Second}}
+}
+
+func TestHealthChecks_KeepReadyFalseUntilTheySucceed(t *testing.T) {
+	t.Parallel()
+	var healthy atomic.Bool
+	server := application(t, &healthy)
+	s := story.New(t, system, moduleOf(server))
+	s.Create(story.Auto, func(tf *infrav1.Terraform) {
+		tf.Spec.RetryInterval = &metav1.Duration{Duration: 6 * time.Second}
+		tf.Spec.Remediation = &infrav1.Remediation{}
+		tf.Spec.HealthChecks = []infrav1.HealthCheck{
+			healthCheck("${{ .url }}/healthz?token=${{ .token }}"),
+			{Name: "port", Type: "tcp", Address: server.Listener.Addr().String()},
+		}
+	})
+	s.Becomes(metav1.ConditionFalse, infrav1.ReasonHealthChecksFailed,
+		Equal("1 of 2 health checks failed: app: GET "+server.URL+"/healthz: answered 503 Service Unavailable (tried for 1s)"))
+	s.Hears(infrav1.ReasonAppliedSucceed, HavePrefix("Applied successfully: main@sha1:"))
+	s.Hears(infrav1.ReasonHealthChecksFailed, ContainSubstring("answered 503"))
+	tf := s.Get()
+	s.Expect(conditions.IsTrue(tf, infrav1.ConditionApply)).To(BeTrue(), "the apply has succeeded")
+	s.Expect(conditions.IsFalse(tf, infrav1.ConditionHealthCheck)).To(BeTrue())
+	s.Expect(tf.Status.LastAppliedRevision).NotTo(BeEmpty())
+	s.Eventually(func() int64 { return s.Get().Status.RunSequence }).Should(BeNumerically(">=", 4), "it is tried again, without limit")
+	s.Expect(conditions.IsFalse(s.Get(), "Ready")).To(BeTrue(), "and Ready stays False")
+
+	healthy.Store(true)
+	tf = s.Becomes(metav1.ConditionTrue, infrav1.ReasonNoDrift, HavePrefix("No drift: main@sha1:"))
+	s.Expect(conditions.GetReason(tf, infrav1.ConditionHealthCheck)).To(Equal(infrav1.ReasonHealthChecksSucceed))
+	s.Expect(tf.Status.AppliesStarted).To(Equal(int64(1)), "nothing was applied again")
+	s.Expect(tf.Status.ReconciliationFailures).To(BeZero())
+
+	healthy.Store(false)
+	s.Request()
+	s.Becomes(metav1.ConditionFalse, infrav1.ReasonHealthChecksFailed, ContainSubstring("answered 503"))
+	for _, run := range s.Runs() {
+		for _, result := range run.Status.HealthChecks {
+			s.Expect(result.Message).NotTo(ContainSubstring("correct-horse"))
+		}
+	}
+}
+
+func TestHealthChecks_AreDoneAtOnceWhenTheyAreMended(t *testing.T) {
+	t.Parallel()
+	var healthy atomic.Bool
+	healthy.Store(true)
+	s := story.New(t, system, moduleOf(application(t, &healthy)))
+	s.Create(story.Auto, func(tf *infrav1.Terraform) {
+		tf.Spec.HealthChecks = []infrav1.HealthCheck{healthCheck("${{ .ulr }}/?token=${{ .token }}")}
+	})
+	s.Becomes(metav1.ConditionFalse, infrav1.ReasonHealthChecksFailed,
+		And(ContainSubstring(`spec.healthChecks[0].url: `), HaveSuffix(`map has no entry for key "ulr"; the outputs are: greeting, token, url`)))
+	s.Change(func(tf *infrav1.Terraform) {
+		tf.Spec.HealthChecks = []infrav1.HealthCheck{healthCheck("${{ .url }}/?token=${{ .token }}")}
+	})
+	s.Becomes(metav1.ConditionTrue, infrav1.ReasonNoDrift, HavePrefix("No drift: main@sha1:"))
+}
