@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/fluxcd/pkg/apis/meta"
 	corev1 "k8s.io/api/core/v1"
@@ -23,6 +24,7 @@ const (
 	eventFieldIgnored = "FieldIgnored"
 	eventVolatile     = "TerraformPlanVolatile"
 	eventAbandoned    = "Abandoned"
+	eventWithheld     = "OutputsWithheld"
 
 	revisionKey = "infra.contrib.fluxcd.io/revision"
 )
@@ -124,6 +126,7 @@ func (e announcer) run(run *infrav1.TerraformRun) {
 		e.warning(infrav1.ReasonForceUnlock, fmt.Sprintf("Lock %s was released: %s", run.Status.Unlocked, run.Spec.Unlock.Evidence))
 	}
 	e.keepsakeAndState(run)
+	e.withheld(run)
 	switch {
 	case run.Status.Phase != infrav1.RunSucceeded:
 		if run.Status.ApplyFinishedAt != nil {
@@ -157,6 +160,14 @@ func (e announcer) applied(run *infrav1.TerraformRun) {
 	}
 	if len(run.Status.OutputsWritten) > 0 {
 		e.normal(infrav1.ReasonOutputsWritten, fmt.Sprintf("Outputs written.\n%d output(s)", len(run.Status.Outputs)))
+	}
+}
+
+// withheld says, but not at each look at the interval, which outputs a ConfigMap is no place for.
+func (e announcer) withheld(run *infrav1.TerraformRun) {
+	if names := run.Status.OutputsWithheld; len(names) > 0 && run.Spec.Reason != decide.ReasonInterval {
+		e.normal(eventWithheld, fmt.Sprintf("Not written to the ConfigMap of spec.writeOutputsToConfigMap, because they are sensitive: %s",
+			strings.Join(names, ", ")))
 	}
 }
 

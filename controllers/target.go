@@ -42,7 +42,7 @@ func planShaping(spec *infrav1.TerraformSpec) *infrav1.TerraformSpec {
 	s.AlwaysCleanupRunnerPod, s.RunnerTerminationGracePeriodSeconds = nil, nil
 	s.Webhooks, s.StoreReadablePlan, s.BranchPlanner, s.Enterprise = nil, "", nil, nil
 	s.TfState, s.Timeouts, s.Parallelism = nil, nil, 0
-	s.Approval, s.StateBackups, s.WriteOutputsToConfigMap = nil, nil, nil
+	s.Approval, s.StateBackups = nil, nil
 	return s
 }
 

@@ -28,9 +28,12 @@ func TestTarget(t *testing.T) {
 		"path":          {"another module is another plan", func(s *infrav1.TerraformSpec) { s.Path = "b" }, true},
 		"vars":          {"so are other variables", func(s *infrav1.TerraformSpec) { s.Vars = []infrav1.Variable{{Name: "x"}} }, true},
 		"outputs":       {"outputs are written by a plan without changes, too", func(s *infrav1.TerraformSpec) { s.WriteOutputsToSecret = &infrav1.WriteOutputsToSecretSpec{Name: "o"} }, true},
-		"health":        {"and so are health checks done", func(s *infrav1.TerraformSpec) { s.HealthChecks = []infrav1.HealthCheck{{Name: "h"}} }, true},
-		"image":         {"a mended image is a new start", func(s *infrav1.TerraformSpec) { s.RunnerPodTemplate.Spec.Image = "x" }, true},
-		"account":       {"and so is a mended account", func(s *infrav1.TerraformSpec) { s.ServiceAccountName = "x" }, true},
+		"outputs to read": {"in whichever form", func(s *infrav1.TerraformSpec) {
+			s.WriteOutputsToConfigMap = &infrav1.WriteOutputsToConfigMapSpec{Name: "o"}
+		}, true},
+		"health":  {"and so are health checks done", func(s *infrav1.TerraformSpec) { s.HealthChecks = []infrav1.HealthCheck{{Name: "h"}} }, true},
+		"image":   {"a mended image is a new start", func(s *infrav1.TerraformSpec) { s.RunnerPodTemplate.Spec.Image = "x" }, true},
+		"account": {"and so is a mended account", func(s *infrav1.TerraformSpec) { s.ServiceAccountName = "x" }, true},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -37,7 +37,6 @@ var stallingFields = []field{
 var ignoredFields = []field{
 	{"spec.refreshBeforeApply", func(s *infrav1.TerraformSpec) bool { return s.RefreshBeforeApply }},
 	{"spec.storeReadablePlan", func(s *infrav1.TerraformSpec) bool { return s.StoreReadablePlan != "" && s.StoreReadablePlan != "none" }},
-	{"spec.writeOutputsToConfigMap", func(s *infrav1.TerraformSpec) bool { return s.WriteOutputsToConfigMap != nil }},
 	{"spec.stateBackups", func(s *infrav1.TerraformSpec) bool { return s.StateBackups != nil }},
 	{"spec.branchPlanner", func(s *infrav1.TerraformSpec) bool { return s.BranchPlanner != nil }},
 	{"spec.enterprise", func(s *infrav1.TerraformSpec) bool { return s.Enterprise != nil }},

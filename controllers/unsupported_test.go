@@ -31,9 +31,6 @@ func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 		"spec.engine":   func(s *infrav1.TerraformSpec) { s.Engine = &infrav1.EngineSpec{} },
 		"spec.approval": func(s *infrav1.TerraformSpec) { s.Approval = &infrav1.ApprovalSpec{} },
 
-		"spec.writeOutputsToConfigMap": func(s *infrav1.TerraformSpec) {
-			s.WriteOutputsToConfigMap = &infrav1.WriteOutputsToConfigMapSpec{}
-		},
 		"spec.stateBackups":       func(s *infrav1.TerraformSpec) { s.StateBackups = ptr.To[int32](3) },
 		"spec.refreshBeforeApply": func(s *infrav1.TerraformSpec) { s.RefreshBeforeApply = true },
 		"spec.storeReadablePlan":  func(s *infrav1.TerraformSpec) { s.StoreReadablePlan = "human" },

@@ -41,23 +41,25 @@ func (j *job) outputs(ctx context.Context) error {
 }
 
 func (j *job) writeOutputs(ctx context.Context, values map[string]outputs.Value) error {
-	if j.spec.WriteOutputsToSecret == nil {
-		return nil
-	}
 	keys, changed, err := outputs.Write(ctx, j.cfg.Client, j.owner, values)
 	if err != nil {
 		return fail(v1alpha2.ReasonOutputsWritingFailed, err)
 	}
-	j.log.Info("outputs written", "secret", j.spec.WriteOutputsToSecret.Name, "changed", changed)
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.OutputsWritten = keys })
+	public, withheld, err := outputs.WriteConfigMap(ctx, j.cfg.Client, j.owner, values)
+	if err != nil {
+		return fail(v1alpha2.ReasonOutputsWritingFailed, err)
+	}
+	j.log.Info("outputs written", "secret", keys, "changed", changed, "configMap", public)
+	j.report.set(func(s *v1alpha2.TerraformRunStatus) {
+		s.OutputsWritten = slices.Compact(slices.Sorted(slices.Values(append(keys, public...))))
+		s.OutputsWithheld = withheld
+	})
 	return nil
 }
 
 func (j *job) deleteOutputs(ctx context.Context) error {
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.OutputsRead = true })
-	if j.spec.WriteOutputsToSecret == nil {
-		return nil
-	}
 	if err := outputs.Delete(ctx, j.cfg.Client, j.owner); err != nil {
 		return fail(v1alpha2.ReasonOutputsWritingFailed, fmt.Errorf("delete the outputs: %w", err))
 	}

@@ -270,9 +270,13 @@ type TerraformRunStatus struct {
 	// +optional
 	OutputsRead bool `json:"outputsRead,omitempty"`
 
-	// OutputsWritten are the keys of the outputs Secret, when one was asked for.
+	// OutputsWritten are the keys of the outputs Secret and ConfigMap, when they were asked for.
 	// +optional
 	OutputsWritten []string `json:"outputsWritten,omitempty"`
+
+	// OutputsWithheld are sensitive outputs that were not written to the ConfigMap.
+	// +optional
+	OutputsWithheld []string `json:"outputsWithheld,omitempty"`
 
 	// HealthChecks are the results of spec.healthChecks, in their order.
 	// +optional

@@ -1039,6 +1039,11 @@ func (in *TerraformRunStatus) DeepCopyInto(out *TerraformRunStatus) {
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
+	if in.OutputsWithheld != nil {
+		in, out := &in.OutputsWithheld, &out.OutputsWithheld
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.HealthChecks != nil {
 		in, out := &in.HealthChecks, &out.HealthChecks
 		*out = make([]HealthCheckResult, len(*in))

@@ -92,8 +92,12 @@ func TestWait_HTTP(t *testing.T) {
 	status("/down", 503)
 	status("/gone", 404)
 	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", http.StatusFound) })
-	mux.HandleFunc("/moved-away", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/down?token=hidden", http.StatusFound) })
-	mux.HandleFunc("/loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/loop?token=hidden", http.StatusFound) })
+	mux.HandleFunc("/moved-away", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/down?token=hidden", http.StatusFound)
+	})
+	mux.HandleFunc("/loop", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/loop?token=hidden", http.StatusFound)
+	})
 	mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user != "me" || password != "hidden" {
 			w.WriteHeader(http.StatusUnauthorized)

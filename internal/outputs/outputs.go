@@ -1,4 +1,5 @@
-// Package outputs writes the outputs of a module into the Secret of spec.writeOutputsToSecret.
+// Package outputs writes the outputs of a module into the Secret of spec.writeOutputsToSecret, and those that are not
+// sensitive into the ConfigMap of spec.writeOutputsToConfigMap.
 package outputs
 
 import (
@@ -18,8 +19,8 @@ import (
 )
 
 const (
-	specField    = "spec.writeOutputsToSecret"
-	outputsField = specField + ".outputs"
+	secretField    = "spec.writeOutputsToSecret"
+	configMapField = "spec.writeOutputsToConfigMap"
 
 	// typeSuffix marks the key that holds the type of an output that is no string.
 	typeSuffix = "__type"
@@ -57,7 +58,7 @@ func Secret(owner *v1alpha2.Terraform, outputs map[string]Value) (*corev1.Secret
 	if want == nil || len(outputs) == 0 || owner.Spec.Destroy {
 		return nil, nil
 	}
-	chosen, err := choose(want.Outputs, outputs)
+	chosen, err := choose(secretField+".outputs", want.Outputs, outputs)
 	if err != nil {
 		return nil, err
 	}
@@ -66,16 +67,20 @@ func Secret(owner *v1alpha2.Terraform, outputs map[string]Value) (*corev1.Secret
 		return nil, err
 	}
 	return &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace:       owner.Namespace,
-			Name:            want.Name,
-			Labels:          maps.Clone(want.Labels),
-			Annotations:     maps.Clone(want.Annotations),
-			OwnerReferences: []metav1.OwnerReference{ownerReference(owner)},
-		},
-		Type: corev1.SecretTypeOpaque,
-		Data: data,
+		ObjectMeta: objectMeta(owner, want.Name, want.Labels, want.Annotations),
+		Type:       corev1.SecretTypeOpaque,
+		Data:       data,
 	}, nil
+}
+
+func objectMeta(owner *v1alpha2.Terraform, name string, labels, annotations map[string]string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Namespace:       owner.Namespace,
+		Name:            name,
+		Labels:          maps.Clone(labels),
+		Annotations:     maps.Clone(annotations),
+		OwnerReferences: []metav1.OwnerReference{ownerReference(owner)},
+	}
 }
 
 func ownerReference(owner *v1alpha2.Terraform) metav1.OwnerReference {
@@ -91,18 +96,18 @@ func ownerReference(owner *v1alpha2.Terraform) metav1.OwnerReference {
 // choice is an output and the key it goes under.
 type choice struct{ field, output, key string }
 
-// choose reads items, each `output` or `output:key`; no items choose all outputs.
-func choose(items []string, outputs map[string]Value) ([]choice, error) {
+// choose reads the items under a field, each `output` or `output:key`; no items choose all outputs.
+func choose(path string, items []string, outputs map[string]Value) ([]choice, error) {
 	names := slices.Sorted(maps.Keys(outputs))
 	var chosen []choice
 	if len(items) == 0 {
 		for _, name := range names {
-			chosen = append(chosen, choice{outputsField, name, name})
+			chosen = append(chosen, choice{path, name, name})
 		}
 		return chosen, nil
 	}
 	for i, item := range items {
-		field := fmt.Sprintf("%s[%d]", outputsField, i)
+		field := fmt.Sprintf("%s[%d]", path, i)
 		output, key, renamed := strings.Cut(item, ":")
 		if !renamed {
 			key = output
@@ -118,19 +123,27 @@ func choose(items []string, outputs map[string]Value) ([]choice, error) {
 	return chosen, nil
 }
 
-// encode makes the data of the Secret. No two outputs may go under one key.
+// keys are those that are taken, each by an output. No two outputs may go under one key.
+type keys map[string]string
+
+func (taken keys) take(c choice, key string) error {
+	if reasons := validation.IsConfigMapKey(key); len(reasons) > 0 {
+		return fail(c.field, "output %q can't be written under %q: %s; write `output:key` with another key", c.output, key, strings.Join(reasons, ", "))
+	}
+	if other, found := taken[key]; found {
+		return fail(c.field, "outputs %q and %q would both be written under %q; write `output:key` with another key for one of them", other, c.output, key)
+	}
+	taken[key] = c.output
+	return nil
+}
+
+// encode makes the data of the Secret.
 func encode(chosen []choice, outputs map[string]Value) (map[string][]byte, error) {
 	data := map[string][]byte{}
-	from := map[string]string{}
+	taken := keys{}
 	put := func(c choice, key string, content []byte) error {
-		if reasons := validation.IsConfigMapKey(key); len(reasons) > 0 {
-			return fail(c.field, "output %q can't be written under %q: %s; write `output:key` with another key", c.output, key, strings.Join(reasons, ", "))
-		}
-		if other, taken := from[key]; taken {
-			return fail(c.field, "outputs %q and %q would both be written under %q; write `output:key` with another key for one of them", other, c.output, key)
-		}
-		data[key], from[key] = content, c.output
-		return nil
+		data[key] = content
+		return taken.take(c, key)
 	}
 	for _, c := range chosen {
 		value := outputs[c.output]

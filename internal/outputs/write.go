@@ -28,54 +28,80 @@ func Write(
 	if err != nil || want == nil {
 		return nil, false, err
 	}
+	changed, err = put(ctx, c, owner, secretKind, want, func(have *corev1.Secret) { have.Data = want.Data })
+	if err != nil {
+		return nil, false, err
+	}
+	return slices.Sorted(maps.Keys(want.Data)), changed, nil
+}
+
+// kind of an object that outputs are written to, and the field that asks for it.
+type kind struct{ name, resource, field string }
+
+var (
+	secretKind    = kind{"Secret", "secrets", secretField}
+	configMapKind = kind{"ConfigMap", "configmaps", configMapField}
+)
+
+// object is a pointer to a typed Kubernetes object.
+type object[T any] interface {
+	*T
+	client.Object
+}
+
+// put makes want be there; take gives its data to the one that is there.
+func put[T any, P object[T]](
+	ctx context.Context, c client.Client, owner *v1alpha2.Terraform, k kind, want P, take func(have P),
+) (changed bool, err error) {
 	err = retry.OnError(retry.DefaultBackoff, isRace, func() error {
-		changed, err = write(ctx, c, owner, want)
+		changed, err = write(ctx, c, owner, k, want, take)
 		return err
 	})
 	if err != nil {
-		return nil, false, explain("writing", want.Namespace, want.Name, err)
+		return false, explain("writing", k, client.ObjectKeyFromObject(want), err)
 	}
-	return slices.Sorted(maps.Keys(want.Data)), changed, nil
+	return changed, nil
 }
 
 // isRace says that someone else was faster, so that it is worth a second look.
 func isRace(err error) bool { return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) }
 
-func write(
-	ctx context.Context, c client.Client, owner *v1alpha2.Terraform, want *corev1.Secret,
+func write[T any, P object[T]](
+	ctx context.Context, c client.Client, owner *v1alpha2.Terraform, k kind, want P, take func(have P),
 ) (changed bool, err error) {
-	have := &corev1.Secret{}
+	have := P(new(T))
 	err = c.Get(ctx, client.ObjectKeyFromObject(want), have)
 	if apierrors.IsNotFound(err) {
-		return true, c.Create(ctx, want.DeepCopy(), client.FieldOwner(v1alpha2.FieldManager))
+		return true, c.Create(ctx, want, client.FieldOwner(v1alpha2.FieldManager))
 	}
 	if err != nil {
 		return false, err
 	}
 	if other := metav1.GetControllerOf(have); other != nil && !refersTo(*other, owner) {
-		return false, fail(specField+".name", "Secret %q belongs to %s %q; choose another name",
-			have.Namespace+"/"+have.Name, other.Kind, other.Name)
+		return false, fail(k.field+".name", "%s %q belongs to %s %q; choose another name",
+			k.name, client.ObjectKeyFromObject(have).String(), other.Kind, other.Name)
 	}
-	merged := merge(have, want, owner)
-	if equality.Semantic.DeepEqual(have, merged) {
+	before := have.DeepCopyObject()
+	take(have)
+	merge(have, want, owner)
+	if equality.Semantic.DeepEqual(before, have) {
 		return false, nil
 	}
-	return true, c.Update(ctx, merged, client.FieldOwner(v1alpha2.FieldManager))
+	return true, c.Update(ctx, have, client.FieldOwner(v1alpha2.FieldManager))
 }
 
-// merge is have with the data, labels, annotations and owner of want.
-func merge(have, want *corev1.Secret, owner *v1alpha2.Terraform) *corev1.Secret {
-	merged := have.DeepCopy()
-	merged.Data = want.Data
-	merged.Labels = overlay(have.Labels, want.Labels)
-	merged.Annotations = overlay(have.Annotations, want.Annotations)
+// merge gives the labels, annotations and owner of want to have.
+func merge(have, want client.Object, owner *v1alpha2.Terraform) {
+	have.SetLabels(overlay(have.GetLabels(), want.GetLabels()))
+	have.SetAnnotations(overlay(have.GetAnnotations(), want.GetAnnotations()))
+	refs := slices.Clone(have.GetOwnerReferences())
 	ours := func(ref metav1.OwnerReference) bool { return refersTo(ref, owner) }
-	if i := slices.IndexFunc(merged.OwnerReferences, ours); i < 0 {
-		merged.OwnerReferences = append(merged.OwnerReferences, want.OwnerReferences...)
+	if i := slices.IndexFunc(refs, ours); i < 0 {
+		refs = append(refs, ownerReference(owner))
 	} else {
-		merged.OwnerReferences[i] = want.OwnerReferences[0]
+		refs[i] = ownerReference(owner)
 	}
-	return merged
+	have.SetOwnerReferences(refs)
 }
 
 func overlay(below, above map[string]string) map[string]string {
@@ -98,35 +124,44 @@ func refersTo(ref metav1.OwnerReference, owner *v1alpha2.Terraform) bool {
 		ref.Kind == v1alpha2.TerraformKind && ref.Name == owner.Name
 }
 
-// Delete removes the Secret of spec.writeOutputsToSecret if it is the owner's. It is no error when there is none, or
+// Delete removes the Secret and the ConfigMap of the spec if they are the owner's. It is no error when there is none, or
 // when it is someone else's.
 func Delete(ctx context.Context, c client.Client, owner *v1alpha2.Terraform) error {
-	want := owner.Spec.WriteOutputsToSecret
-	if want == nil {
-		return nil
+	var errs []error
+	if want := owner.Spec.WriteOutputsToSecret; want != nil {
+		errs = append(errs, remove(ctx, c, owner, secretKind, want.Name, &corev1.Secret{}))
 	}
-	have := &corev1.Secret{}
-	err := c.Get(ctx, client.ObjectKey{Namespace: owner.Namespace, Name: want.Name}, have)
+	if want := owner.Spec.WriteOutputsToConfigMap; want != nil {
+		errs = append(errs, remove(ctx, c, owner, configMapKind, want.Name, &corev1.ConfigMap{}))
+	}
+	return errors.Join(errs...)
+}
+
+func remove(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, k kind, name string, have client.Object) error {
+	key := client.ObjectKey{Namespace: owner.Namespace, Name: name}
+	err := c.Get(ctx, key, have)
 	if err == nil {
 		ref := metav1.GetControllerOf(have)
 		if ref == nil || !refersTo(*ref, owner) {
 			return nil
 		}
-		err = c.Delete(ctx, have, client.Preconditions{UID: &have.UID, ResourceVersion: &have.ResourceVersion})
+		uid, version := have.GetUID(), have.GetResourceVersion()
+		err = c.Delete(ctx, have, client.Preconditions{UID: &uid, ResourceVersion: &version})
 	}
 	if client.IgnoreNotFound(err) != nil {
-		return explain("deleting", owner.Namespace, want.Name, err)
+		return explain("deleting", k, key, err)
 	}
 	return nil
 }
 
-func explain(doing, namespace, name string, err error) error {
+func explain(doing string, k kind, key client.ObjectKey, err error) error {
 	if own, ok := errors.AsType[*Error](err); ok {
 		return own
 	}
-	err = fmt.Errorf("%s the outputs Secret %q: %w", doing, namespace+"/"+name, err)
+	err = fmt.Errorf("%s the outputs %s %q: %w", doing, k.name, key.String(), err)
 	if apierrors.IsForbidden(err) {
-		err = fmt.Errorf("%w; bind a Role of namespace %q with the verbs get, create, update and delete on secrets to this account", err, namespace)
+		err = fmt.Errorf("%w; bind a Role of namespace %q with the verbs get, create, update and delete on %s to this account",
+			err, key.Namespace, k.resource)
 	}
 	return err
 }

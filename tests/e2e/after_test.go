@@ -9,7 +9,10 @@ import (
 
 	"github.com/fluxcd/pkg/runtime/conditions"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/tests/story"
@@ -100,4 +103,49 @@ func TestHealthChecks_AreDoneAtOnceWhenTheyAreMended(t *testing.T) {
 		tf.Spec.HealthChecks = []infrav1.HealthCheck{healthCheck("${{ .url }}/?token=${{ .token }}")}
 	})
 	s.Becomes(metav1.ConditionTrue, infrav1.ReasonNoDrift, HavePrefix("No drift: main@sha1:"))
+}
+
+func configMap(s *story.Story, name string) *corev1.ConfigMap {
+	found := &corev1.ConfigMap{}
+	s.Expect(system.Client.Get(s.Ctx, s.Key(name), found)).To(Succeed())
+	return found
+}
+
+func TestOutputs_InASecretAndAConfigMap(t *testing.T) {
+	t.Parallel()
+	s := story.New(t, system, map[string]string{"main.tf": story.Greeting + `
+output "zones" { value = ["a", "b"] }
+output "token" {
+  value     = "correct-horse"
+  sensitive = true
+}
+`})
+	s.Create(story.Auto, story.OutputsTo("net-outputs"), func(tf *infrav1.Terraform) {
+		tf.Spec.WriteOutputsToSecret.Outputs = []string{"zones:azs", "token", "greeting"}
+		tf.Spec.WriteOutputsToConfigMap = &infrav1.WriteOutputsToConfigMapSpec{Name: "net-outputs"}
+	})
+	tf := s.Becomes(metav1.ConditionTrue, infrav1.ReasonOutputsWritten, HavePrefix("Outputs written: main@sha1:"))
+	s.Expect(tf.Spec.WriteOutputsToSecret.Outputs).To(Equal([]string{"zones:azs", "token", "greeting"}), "the spec is the user's")
+	s.Expect(tf.Generation).To(Equal(int64(1)))
+	s.Hears("OutputsWithheld", ContainSubstring("they are sensitive: token"))
+	data := s.Secret("net-outputs").Data
+	s.Expect(data).To(HaveLen(4))
+	s.Expect(string(data["azs__type"])).To(MatchJSON(`["tuple",["string","string"]]`))
+	public := map[string]string{"greeting": "hello world", "zones": `["a","b"]`}
+	s.Expect(configMap(s, "net-outputs").Data).To(Equal(public))
+
+	// What is changed or removed by hand comes back with the next look.
+	edited := configMap(s, "net-outputs")
+	edited.Data = map[string]string{"greeting": "by hand"}
+	s.Expect(system.Client.Update(s.Ctx, edited)).To(Succeed())
+	s.Expect(system.Client.Delete(s.Ctx, s.Secret("net-outputs"))).To(Succeed())
+	s.Request()
+	s.Expect(s.Secret("net-outputs").Data).To(Equal(data))
+	s.Expect(configMap(s, "net-outputs").Data).To(Equal(public))
+
+	s.Change(func(tf *infrav1.Terraform) { tf.Spec.Destroy = true })
+	s.Becomes(metav1.ConditionTrue, infrav1.ReasonAppliedSucceed, HavePrefix("Destroy applied successfully"))
+	for _, obj := range []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}} {
+		s.Expect(apierrors.IsNotFound(system.Client.Get(s.Ctx, s.Key("net-outputs"), obj))).To(BeTrue(), "the outputs go with the resources")
+	}
 }
