@@ -33,7 +33,6 @@ func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 
 		"spec.stateBackups":       func(s *infrav1.TerraformSpec) { s.StateBackups = ptr.To[int32](3) },
 		"spec.refreshBeforeApply": func(s *infrav1.TerraformSpec) { s.RefreshBeforeApply = true },
-		"spec.storeReadablePlan":  func(s *infrav1.TerraformSpec) { s.StoreReadablePlan = "human" },
 		"spec.branchPlanner":      func(s *infrav1.TerraformSpec) { s.BranchPlanner = &infrav1.BranchPlanner{} },
 		"spec.enterprise":         func(s *infrav1.TerraformSpec) { s.Enterprise = &apiextensionsv1.JSON{Raw: []byte("{}")} },
 	}

@@ -161,12 +161,12 @@ func (j *job) storePlan(ctx context.Context) error {
 		return nil
 	}
 	if known := j.recordState(ctx); known && j.keepsWaiting(ctx) {
-		return nil
+		return j.storeReadable(ctx)
 	}
 	if err := planstore.Save(ctx, j.cfg.Client, j.owner, j.spec.GetWorkspace(), j.stored); err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, fmt.Errorf("store the plan: %w", err))
 	}
-	return nil
+	return j.storeReadable(ctx)
 }
 
 // prunePlans removes stored plans that nobody can apply any more. What is left over goes with the next plan, or with
@@ -179,6 +179,7 @@ func (j *job) prunePlans(ctx context.Context) {
 	if err := planstore.Prune(ctx, j.cfg.Client, j.owner, j.spec.GetWorkspace(), keep); err != nil {
 		j.log.Info("could not remove old plans", "error", err.Error())
 	}
+	j.pruneReadable(ctx)
 }
 
 // variablesOf are the values of the root module's variables in a plan, but for those without value.

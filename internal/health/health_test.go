@@ -148,7 +148,7 @@ func TestWait_TCP(t *testing.T) {
 	spec := &v1alpha2.HealthCheck{Type: "tcp", Address: address, Timeout: second()}
 	g.Expect(check(t, spec)).To(Succeed())
 	g.Expect(listener.Close()).To(Succeed())
-	g.Expect(check(t, spec)).To(MatchError(MatchRegexp("^connect to " + address + ": .*refused.* \\(tried for 1s\\)$")))
+	g.Expect(check(t, spec)).To(MatchError(And(HavePrefix("connect to "+address+": "), HaveSuffix(" (tried for 1s)"))))
 }
 
 func TestWait_TriesUntilItIsHealthy(t *testing.T) {

@@ -1,4 +1,5 @@
-// Package planstore keeps plans, and what has to travel with them, in Secrets of the object's namespace.
+// Package planstore keeps plans, and what has to travel with them, in Secrets of the object's namespace; and, where that is
+// asked for, plans in a readable form.
 //
 // A plan with digest sha256:<64 hex> of object NAME in workspace WS is
 //

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -117,6 +118,26 @@ func (e *Engine) ShowPlan(ctx context.Context, file string) (plan *tfjson.Plan, 
 		return err
 	})
 	return plan, err
+}
+
+// ShowPlanJSON is a saved plan as the engine prints it in JSON, sensitive values in clear.
+func (e *Engine) ShowPlanJSON(ctx context.Context, file string) ([]byte, error) {
+	var printed bytes.Buffer
+	err := e.run(ctx, "show", func(ctx context.Context, _ io.Writer) error {
+		e.tf.SetStdout(&printed)
+		_, err := e.tf.ShowPlanFile(ctx, file)
+		return err
+	})
+	return printed.Bytes(), err
+}
+
+// ShowPlanText is a saved plan as the engine prints it for people, without what the module calls sensitive.
+func (e *Engine) ShowPlanText(ctx context.Context, file string) (text string, err error) {
+	err = e.run(ctx, "show", func(ctx context.Context, _ io.Writer) error {
+		text, err = e.tf.ShowPlanFileRaw(ctx, file)
+		return err
+	})
+	return text, err
 }
 
 // ApplyOptions of Apply.

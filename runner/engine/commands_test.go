@@ -268,3 +268,16 @@ func TestParseVersion_SkipsWarnings(t *testing.T) {
 		NewWithT(t).Expect(err).To(HaveOccurred(), odd)
 	}
 }
+
+func TestShowPlan_AsTheEnginePrintsIt(t *testing.T) {
+	g := NewWithT(t)
+	const printed = `{"format_version":"1.2","terraform_version":"1.12.6","unknown_field":12345678901234567890}`
+	f := newFake(t, "tofu", "1.12.6", `case "$*" in *-json*) echo '`+printed+`';; *) echo "Plan: 1 to add.";; esac`)
+	e := f.engine(t, Options{})
+	got, err := e.ShowPlanJSON(t.Context(), "tfplan")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(strings.TrimSpace(string(got))).To(Equal(printed), "nothing is lost or rounded")
+	text, err := e.ShowPlanText(t.Context(), "tfplan")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(text).To(Equal("Plan: 1 to add.\n"))
+}
