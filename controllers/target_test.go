@@ -25,6 +25,7 @@ func TestTarget(t *testing.T) {
 		"retryInterval": {"nor when to try again", func(s *infrav1.TerraformSpec) { s.RetryInterval = &metav1.Duration{} }, false},
 		"suspend":       {"a pause changes no plan", func(s *infrav1.TerraformSpec) { s.Suspend = true }, false},
 		"on deletion":   {"what happens at the end changes no plan", func(s *infrav1.TerraformSpec) { s.DestroyResourcesOnDeletion = true }, false},
+		"refresh":       {"nor when to look once more", func(s *infrav1.TerraformSpec) { s.RefreshBeforeApply = true }, false},
 		"path":          {"another module is another plan", func(s *infrav1.TerraformSpec) { s.Path = "b" }, true},
 		"vars":          {"so are other variables", func(s *infrav1.TerraformSpec) { s.Vars = []infrav1.Variable{{Name: "x"}} }, true},
 		"outputs":       {"outputs are written by a plan without changes, too", func(s *infrav1.TerraformSpec) { s.WriteOutputsToSecret = &infrav1.WriteOutputsToSecretSpec{Name: "o"} }, true},

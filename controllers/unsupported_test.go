@@ -31,10 +31,9 @@ func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 		"spec.engine":   func(s *infrav1.TerraformSpec) { s.Engine = &infrav1.EngineSpec{} },
 		"spec.approval": func(s *infrav1.TerraformSpec) { s.Approval = &infrav1.ApprovalSpec{} },
 
-		"spec.stateBackups":       func(s *infrav1.TerraformSpec) { s.StateBackups = ptr.To[int32](3) },
-		"spec.refreshBeforeApply": func(s *infrav1.TerraformSpec) { s.RefreshBeforeApply = true },
-		"spec.branchPlanner":      func(s *infrav1.TerraformSpec) { s.BranchPlanner = &infrav1.BranchPlanner{} },
-		"spec.enterprise":         func(s *infrav1.TerraformSpec) { s.Enterprise = &apiextensionsv1.JSON{Raw: []byte("{}")} },
+		"spec.stateBackups":  func(s *infrav1.TerraformSpec) { s.StateBackups = ptr.To[int32](3) },
+		"spec.branchPlanner": func(s *infrav1.TerraformSpec) { s.BranchPlanner = &infrav1.BranchPlanner{} },
+		"spec.enterprise":    func(s *infrav1.TerraformSpec) { s.Enterprise = &apiextensionsv1.JSON{Raw: []byte("{}")} },
 	}
 	defaults := infrav1.TerraformSpec{
 		TfState: &infrav1.TfStateSpec{ForceUnlock: "no", LockTimeout: &metav1.Duration{}}, StoreReadablePlan: "none",

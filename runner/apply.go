@@ -92,7 +92,8 @@ func (j *job) apply(ctx context.Context) error {
 	return nil
 }
 
-// prepareApply learns from the plan what is secret, and fixes the variables to the plan's values.
+// prepareApply learns from the plan what is secret, fixes the variables to the plan's values, and refreshes where that is
+// asked for.
 func (j *job) prepareApply(ctx context.Context) error {
 	made, err := j.engine.ShowPlan(ctx, planFile)
 	if err != nil {
@@ -107,7 +108,7 @@ func (j *job) prepareApply(ctx context.Context) error {
 	if err := j.fixVariables(ctx, variablesOf(made)); err != nil {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
-	return nil
+	return j.confirm(ctx, made, changes)
 }
 
 // fixVariables writes the variables file with the values that are in the plan. OpenTofu compares the values that it

@@ -150,7 +150,8 @@ type TerraformSpec struct {
 	// +optional
 	UpgradeOnInit *bool `json:"upgradeOnInit,omitempty"`
 
-	// RefreshBeforeApply refreshes the state once more before an apply.
+	// RefreshBeforeApply refreshes and plans once more before an apply. When resources have changed since the plan was made,
+	// and the plan with them, it is not applied, and a new one is made.
 	// +kubebuilder:default:=false
 	// +optional
 	RefreshBeforeApply bool `json:"refreshBeforeApply,omitempty"`

@@ -1,8 +1,12 @@
 package e2e
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -148,4 +152,64 @@ output "token" {
 	for _, obj := range []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}} {
 		s.Expect(apierrors.IsNotFound(system.Client.Get(s.Ctx, s.Key("net-outputs"), obj))).To(BeTrue(), "the outputs go with the resources")
 	}
+}
+
+func TestReadablePlan_IsStoredAndGoesWithThePlan(t *testing.T) {
+	t.Parallel()
+	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
+	s.Expect(system.Client.Create(s.Ctx, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.Tenant.Namespace, Name: "inputs"}, StringData: map[string]string{"name": "correct-horse"},
+	})).To(Succeed())
+	s.Create(func(tf *infrav1.Terraform) {
+		tf.Spec.StoreReadablePlan = "human"
+		tf.Spec.VarsFrom = []infrav1.VarsReference{{Kind: "Secret", Name: "inputs"}}
+	})
+	id := s.Held()
+	text := configMap(s, "tfplan-default-net")
+	s.Expect(text.Annotations).To(HaveKeyWithValue("savedPlan", id))
+	s.Expect(text.Data["tfplan"]).To(And(ContainSubstring("terraform_data.greeting will be created"), ContainSubstring("Plan: 1 to add"), ContainSubstring("hello ***")))
+	s.Expect(text.Data["tfplan"]).NotTo(ContainSubstring("correct-horse"), "who reads ConfigMaps need not read Secrets")
+
+	s.Change(func(tf *infrav1.Terraform) { tf.Spec.StoreReadablePlan = "json" })
+	s.Request()
+	s.Expect(s.Held()).To(Equal(id), "how it is shown is no change of the plan")
+	unzipped, err := gzip.NewReader(bytes.NewReader(s.Secret("tfplan-default-net.json").Data["tfplan"]))
+	s.Expect(err).NotTo(HaveOccurred())
+	var plan struct {
+		Changes []struct{ Address string } `json:"resource_changes"`
+	}
+	s.Expect(json.NewDecoder(unzipped).Decode(&plan)).To(Succeed())
+	s.Expect(plan.Changes).To(ConsistOf(HaveField("Address", "terraform_data.greeting")))
+	s.Expect(apierrors.IsNotFound(system.Client.Get(s.Ctx, s.Key("tfplan-default-net"), &corev1.ConfigMap{}))).To(BeTrue())
+
+	s.Annotate(infrav1.ApprovePlanAnnotation, id)
+	s.Applied(s.Revision())
+	s.Request()
+	s.Becomes(metav1.ConditionTrue, "", Not(BeEmpty()))
+	s.Expect(apierrors.IsNotFound(system.Client.Get(s.Ctx, s.Key("tfplan-default-net.json"), &corev1.Secret{}))).To(BeTrue(), "there is nothing to apply any more")
+}
+
+func TestRefreshBeforeApply_HoldsWhatHasChangedSinceItWasApproved(t *testing.T) {
+	t.Parallel()
+	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
+	s.Create(s.NamespaceVariable(), func(tf *infrav1.Terraform) { tf.Spec.RefreshBeforeApply = true })
+	s.Annotate(infrav1.ApprovePlanAnnotation, s.Held())
+	s.Applied(s.Revision())
+
+	// The plan changes what is there; before it is approved somebody removes it.
+	_, err := s.Tenant.Commit(s.Ctx, "blue", map[string]string{"main.tf": strings.Replace(story.Driftable, `"green"`, `"blue"`, 1)})
+	s.Expect(err).NotTo(HaveOccurred())
+	id := s.Held()
+	s.Expect(s.Get().Status.Plan.Summary).To(Equal("+0 ~1 -0"))
+	s.Expect(system.Client.Delete(s.Ctx, configMap(s, "settings"))).To(Succeed())
+	s.Annotate(infrav1.ApprovePlanAnnotation, id)
+	s.Hears(infrav1.ReasonPlanNotApplicable, HavePrefix("spec.refreshBeforeApply: "))
+	s.Eventually(func() string { return s.Get().Status.Plan.Summary }).Should(Equal("+1 ~0 -0"))
+	again := s.Held()
+	s.Expect(again).NotTo(Equal(id), "another change than the one that was approved")
+
+	s.Annotate(infrav1.ApprovePlanAnnotation, again)
+	s.Applied(s.Revision())
+	s.Expect(s.Color()).To(Equal("blue"), "what is as it was when it was approved is applied")
+	s.Expect(s.Get().Status.Plan.LastApplied).To(Equal(again))
 }
