@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/record"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
@@ -39,4 +40,27 @@ func TestAnnounceAbandoned_SaysWhyAndWhatIsLeft(t *testing.T) {
 			g.Expect(recorder.Events).To(Receive(ContainSubstring(tc.want)), tc.reason)
 		})
 	}
+}
+
+func TestAnnounce_WhatComesAfterAnApply(t *testing.T) {
+	g := NewWithT(t)
+	recorder := record.NewFakeRecorder(9)
+	tf := object()
+	e := announcer{&TerraformReconciler{Recorder: recorder}, tf, map[string]string{}}
+	run := &infrav1.TerraformRun{
+		Spec: infrav1.TerraformRunSpec{Operation: infrav1.OperationApply, Source: infrav1.RunSource{Revision: "main@sha1:aaaa"}},
+		Status: infrav1.TerraformRunStatus{
+			Phase: infrav1.RunFailed, ApplyFinishedAt: &metav1.Time{}, OutputsWithheld: []string{"token"},
+			Failure: &infrav1.RunFailure{Reason: infrav1.ReasonHealthChecksFailed, Message: "1 of 1 health checks failed"},
+		},
+	}
+	e.run(run)
+	g.Expect(recorder.Events).To(Receive(HavePrefix("Normal OutputsWithheld Not written to the ConfigMap")))
+	g.Expect(recorder.Events).To(Receive(HavePrefix("Normal TerraformAppliedSucceed Applied successfully: main@sha1:aaaa")), "the apply has succeeded")
+	g.Expect(recorder.Events).To(Receive(HavePrefix("Warning HealthChecksFailed 1 of 1 health checks failed")))
+
+	run.Spec.Operation, run.Spec.Reason, run.Status.ApplyFinishedAt = infrav1.OperationPlan, decide.ReasonInterval, nil
+	e.run(run)
+	g.Expect(recorder.Events).To(Receive(HavePrefix("Warning HealthChecksFailed")))
+	g.Expect(recorder.Events).To(BeEmpty(), "what is withheld is not said at each look")
 }
