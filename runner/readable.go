@@ -27,7 +27,8 @@ func (j *job) storeReadable(ctx context.Context) error {
 	if err != nil {
 		return j.engineFailure(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
-	if err := planstore.SaveReadable(ctx, j.cfg.Client, j.owner, j.spec.GetWorkspace(), j.stored.ID, format, content); err != nil {
+	readable := planstore.Readable{ID: j.stored.ID, Format: format, Content: content}
+	if err := planstore.SaveReadable(ctx, j.cfg.Client, j.owner, j.spec.GetWorkspace(), readable); err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, fmt.Errorf("spec.storeReadablePlan: %w", err))
 	}
 	return nil

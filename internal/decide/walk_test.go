@@ -253,6 +253,9 @@ var meet = [...]string{"01234678", "012358", "01235789", "08", "0158"}
 // legal says whether the status can hold this combination at all, and whether its parts have to do with each other.
 func (w world) legal() bool {
 	of := targetOfPlan[w.plan]
+	if w.last == 6 && (w.planned != 2 || w.plan != 0) {
+		return false // what is unhealthy has been planned, and nothing is left to apply
+	}
 	return (of == 0 || of == w.planned) && strings.IndexByte(meet[w.deletion], '0'+w.blocker) >= 0
 }
 

@@ -33,12 +33,22 @@ const (
 	jsonSuffix = ".json"
 )
 
+// Readable is a plan in a readable form.
+type Readable struct {
+	// ID of the plan, as in status.plan.pending.
+	ID string
+	// Format is FormatJSON or FormatHuman.
+	Format string
+	// Content as the engine prints it, or less.
+	Content []byte
+}
+
 // SaveReadable stores a plan in a readable form, and removes those of plans before, in whatever form.
-func SaveReadable(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, workspace, id, format string, content []byte) error {
-	r := readable{client: client.WithFieldOwner(c, v1alpha2.FieldManager), owner: owner, workspace: workspace, id: id}
-	written, err := r.save(ctx, format, content)
+func SaveReadable(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, workspace string, plan Readable) error {
+	r := readable{client: client.WithFieldOwner(c, v1alpha2.FieldManager), owner: owner, workspace: workspace, id: plan.ID}
+	written, err := r.save(ctx, plan.Format, plan.Content)
 	if err != nil {
-		return readableError(fmt.Sprintf("storing plan %s as %s", id, format), owner.Namespace, err)
+		return readableError(fmt.Sprintf("storing plan %s as %s", plan.ID, plan.Format), owner.Namespace, err)
 	}
 	return r.prune(ctx, written)
 }

@@ -38,7 +38,7 @@ func TestSaveReadable_WritesWhatTheIncumbentsToolsRead(t *testing.T) {
 	g := NewWithT(t)
 	o := object(api.Namespace(t), "network")
 	save := func(format, content string) {
-		g.Expect(planstore.SaveReadable(t.Context(), api.Client, o, "stage", planID, format, []byte(content))).To(Succeed())
+		g.Expect(planstore.SaveReadable(t.Context(), api.Client, o, "stage", planstore.Readable{ID: planID, Format: format, Content: []byte(content)})).To(Succeed())
 	}
 	save("human", "Plan: 1 to add.\n")
 	text := texts(t, o.Namespace)["tfplan-stage-network"]
@@ -71,7 +71,7 @@ func TestSaveReadable_CutsBetweenRunes(t *testing.T) {
 	g := NewWithT(t)
 	o := object(api.Namespace(t), "network")
 	long := "x" + strings.Repeat("ä€😀", 200_000)
-	g.Expect(planstore.SaveReadable(t.Context(), api.Client, o, "default", planID, "human", []byte(long))).To(Succeed())
+	g.Expect(planstore.SaveReadable(t.Context(), api.Client, o, "default", planstore.Readable{ID: planID, Format: "human", Content: []byte(long)})).To(Succeed())
 	all := texts(t, o.Namespace)
 	g.Expect(all).To(HaveLen(2))
 	joined := ""
@@ -81,7 +81,7 @@ func TestSaveReadable_CutsBetweenRunes(t *testing.T) {
 		joined += all[name].Data["tfplan"]
 	}
 	g.Expect(joined == long).To(BeTrue())
-	g.Expect(planstore.SaveReadable(t.Context(), api.Client, o, "default", planID, "human", []byte("short"))).To(Succeed())
+	g.Expect(planstore.SaveReadable(t.Context(), api.Client, o, "default", planstore.Readable{ID: planID, Format: "human", Content: []byte("short")})).To(Succeed())
 	g.Expect(texts(t, o.Namespace)).To(And(HaveLen(1), HaveKey("tfplan-default-network")), "what is left of a longer one goes")
 }
 
@@ -90,12 +90,12 @@ func TestSaveReadable_FindsANameAndLeavesOthersAlone(t *testing.T) {
 	namespace := api.Namespace(t)
 	for _, o := range []struct{ workspace, name string }{{"My_Stage", "network"}, {"default", strings.Repeat("a", 253)}} {
 		for _, format := range []string{"human", "json"} {
-			g.Expect(planstore.SaveReadable(t.Context(), api.Client, object(namespace, o.name), o.workspace, planID, format, []byte("x"))).To(Succeed())
+			g.Expect(planstore.SaveReadable(t.Context(), api.Client, object(namespace, o.name), o.workspace, planstore.Readable{ID: planID, Format: format, Content: []byte("x")})).To(Succeed())
 		}
 	}
 	g.Expect(stored(t, namespace)).To(HaveLen(2))
 	// Workspace a-b of c and workspace a of b-c have the same name.
-	g.Expect(planstore.SaveReadable(t.Context(), api.Client, object(namespace, "c"), "a-b", planID, "human", []byte("x"))).To(Succeed())
-	g.Expect(planstore.SaveReadable(t.Context(), api.Client, object(namespace, "b-c"), "a", planID, "human", []byte("y"))).
+	g.Expect(planstore.SaveReadable(t.Context(), api.Client, object(namespace, "c"), "a-b", planstore.Readable{ID: planID, Format: "human", Content: []byte("x")})).To(Succeed())
+	g.Expect(planstore.SaveReadable(t.Context(), api.Client, object(namespace, "b-c"), "a", planstore.Readable{ID: planID, Format: "human", Content: []byte("y")})).
 		To(MatchError(ContainSubstring("belongs to another object")))
 }
