@@ -195,7 +195,7 @@ func (h *ArtifactHandler) open(ctx context.Context, address string) (*http.Respo
 	resp.Body.Close()
 	if resp.StatusCode == http.StatusNotFound {
 		return nil, refuse(http.StatusGone, nil,
-			"the artifact's server does not have it any more; a run of the newest revision follows")
+			"its server does not have the artifact any more; a run of the newest revision follows")
 	}
 	return nil, refuse(http.StatusBadGateway, nil, "the artifact's server at %s answers %s", target.Host, resp.Status)
 }

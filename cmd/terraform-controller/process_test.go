@@ -186,7 +186,7 @@ func TestController_WorksWithItsOwnRightsOnly(t *testing.T) {
 		Namespace: tf.Namespace, Name: infrav1.RunnerReportRole,
 	}, &rbacv1.RoleBinding{})).To(Succeed(), "the binding that lets the runner report")
 
-	external := externalArtifactUser(t, admin, tf.Namespace)
+	external := externalArtifactUser(t, admin, "")
 	g.Eventually(ready(t, admin, external), patience).Should(And(HavePrefix("FeatureGateDisabled: "), HaveSuffix("--feature-gates=ExternalArtifact=true")))
 
 	g.Expect(p.cmd.Process.Signal(syscall.SIGTERM)).To(Succeed())
@@ -195,7 +195,7 @@ func TestController_WorksWithItsOwnRightsOnly(t *testing.T) {
 	g.Expect(p.log.String()).NotTo(ContainSubstring("forbidden"))
 }
 
-// externalArtifactUser makes an object whose source is the ExternalArtifact app of that namespace.
+// externalArtifactUser makes an object whose source is the ExternalArtifact app of that namespace; "" is its own.
 func externalArtifactUser(t *testing.T, admin client.Client, sourceNamespace string) *infrav1.Terraform {
 	t.Helper()
 	tf := &infrav1.Terraform{
