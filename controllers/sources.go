@@ -91,16 +91,14 @@ func (r *TerraformReconciler) watchSources(mgr ctrl.Manager, c ctrlcontroller.Co
 
 // Start looks for missing kinds until there are none or ctx ends.
 func (w *sourceWatches) Start(ctx context.Context) error {
-	err := utilwait.PollUntilContextCancel(ctx, kindsEvery, false, func(ctx context.Context) (bool, error) {
+	// The only error is that of ctx, and to be stopped is none.
+	_ = utilwait.PollUntilContextCancel(ctx, kindsEvery, false, func(ctx context.Context) (bool, error) {
 		if err := w.watch(); err != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "look for missing kinds of sources")
 		}
 		return len(w.missing) == 0, nil
 	})
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
+	return nil
 }
 
 // watch begins to watch those of the missing kinds that the cluster has.
