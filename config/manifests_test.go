@@ -156,6 +156,9 @@ func TestRBAC_ControllerHasWhatItNeedsAndNoMore(t *testing.T) {
 		{"get", "", "nodes", "", "local", true, "the taint out-of-service"},
 		{"patch", "", "nodes", "", "local", false, "nodes are the administrator's"},
 		{"watch", "source.toolkit.fluxcd.io", "gitrepositories", "", "", true, "sources"},
+		{"watch", "source.toolkit.fluxcd.io", "ocirepositories", "", "", true, "sources"},
+		{"watch", "source.toolkit.fluxcd.io", "buckets", "", "", true, "sources"},
+		{"watch", "source.toolkit.fluxcd.io", "externalartifacts", "", "", true, "sources"},
 		{"patch", "source.toolkit.fluxcd.io", "gitrepositories", "tenant", "x", false, "sources are the users'"},
 	}
 	// The authorizer learns of roles and bindings a moment after they are there: what is denied is asked about once it knows.

@@ -77,9 +77,8 @@ func refuse(status int, cause error, format string, args ...any) *refusal {
 }
 
 // NewArtifactHandler makes the handler of GET /artifacts/<namespace>/<run>. It answers 200 with the artifact as it
-// is, 401 without a good token, 403 when the run is not the token's, 404 without such a run, 410 when
-// source-controller has deleted the artifact, 502 on other trouble with source-controller, and 503 on trouble of its
-// own.
+// is, 401 without a good token, 403 when the run is not the token's, 404 without such a run, 410 when the artifact was
+// deleted, 502 on other trouble with its server, and 503 on trouble of its own.
 func NewArtifactHandler(opts ArtifactOptions) *ArtifactHandler {
 	if opts.Streams == 0 {
 		opts.Streams = defaultArtifactStreams
@@ -188,7 +187,7 @@ func (h *ArtifactHandler) open(ctx context.Context, address string) (*http.Respo
 	}
 	resp, err := h.upstream.Do(req)
 	if err != nil {
-		return nil, refuse(http.StatusBadGateway, err, "source-controller at %s gives no answer", target.Host)
+		return nil, refuse(http.StatusBadGateway, err, "the artifact's server at %s gives no answer", target.Host)
 	}
 	if resp.StatusCode == http.StatusOK {
 		return resp, nil
@@ -196,9 +195,9 @@ func (h *ArtifactHandler) open(ctx context.Context, address string) (*http.Respo
 	resp.Body.Close()
 	if resp.StatusCode == http.StatusNotFound {
 		return nil, refuse(http.StatusGone, nil,
-			"source-controller does not have the artifact any more; a run of the newest revision follows")
+			"its server does not have the artifact any more; a run of the newest revision follows")
 	}
-	return nil, refuse(http.StatusBadGateway, nil, "source-controller at %s answers %s", target.Host, resp.Status)
+	return nil, refuse(http.StatusBadGateway, nil, "the artifact's server at %s answers %s", target.Host, resp.Status)
 }
 
 // NewArtifactServer listens on addr at once and serves handler when it is started, on every replica, until its

@@ -7,24 +7,17 @@ import (
 
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/fluxcd/pkg/runtime/controller"
-	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 )
-
-// sourceIndex finds the objects of a source by "<kind>/<namespace>/<name>".
-const sourceIndex = ".metadata.source"
 
 // controllerName names the queue and its metrics.
 const controllerName = "terraform"
@@ -45,42 +38,21 @@ func (r *TerraformReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Man
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &infrav1.Terraform{}, dependsOnIndex, indexDependsOn); err != nil {
 		return fmt.Errorf("index objects by dependency: %w", err)
 	}
-	return ctrl.NewControllerManagedBy(mgr).
+	c, err := ctrl.NewControllerManagedBy(mgr).
 		Named(controllerName).
 		For(&infrav1.Terraform{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, ordersChanged(), stepTaken()))).
 		Watches(&infrav1.Terraform{}, r.wakeNeighbours()).
 		Owns(&infrav1.TerraformRun{}).
 		Owns(&corev1.Pod{}, builder.WithPredicates(predicate.NewPredicateFuncs(runnerOf))).
-		Watches(&sourcev1.GitRepository{}, handler.EnqueueRequestsFromMapFunc(r.objectsOf(sourcev1.GitRepositoryKind)), builder.WithPredicates(artifactChanged())).
 		WithOptions(ctrlcontroller.Options{
 			MaxConcurrentReconciles: opts.Concurrent,
 			RateLimiter:             controller.GetRateLimiter(opts.RateLimiter),
 		}).
-		Complete(r)
-}
-
-func indexSource(obj client.Object) []string {
-	tf, ok := obj.(*infrav1.Terraform)
-	if !ok {
-		return nil
+		Build(r)
+	if err != nil {
+		return fmt.Errorf("build the controller: %w", err)
 	}
-	return []string{tf.Spec.SourceRef.Kind + "/" + tf.SourceNamespace() + "/" + tf.Spec.SourceRef.Name}
-}
-
-func (r *TerraformReconciler) objectsOf(kind string) handler.MapFunc {
-	return func(ctx context.Context, src client.Object) []reconcile.Request {
-		var list infrav1.TerraformList
-		key := kind + "/" + src.GetNamespace() + "/" + src.GetName()
-		if err := r.Client.List(ctx, &list, client.MatchingFields{sourceIndex: key}); err != nil {
-			ctrl.LoggerFrom(ctx).Error(err, "list the objects of a source", "source", key)
-			return nil
-		}
-		requests := make([]reconcile.Request, 0, len(list.Items))
-		for i := range list.Items {
-			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: list.Items[i].Namespace, Name: list.Items[i].Name}})
-		}
-		return requests
-	}
+	return r.watchSources(mgr, c)
 }
 
 // orders are the annotations through which people and tools ask for something.
@@ -117,19 +89,4 @@ func onUpdate(wakes func(was, is *infrav1.Terraform) bool) predicate.Predicate {
 			return ok && isTerraform && wakes(was, is)
 		},
 	}
-}
-
-// artifactChanged lets a source's creation, deletion, new artifact and, while it has none, its own trouble through.
-func artifactChanged() predicate.Predicate {
-	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		was, ok := e.ObjectOld.(sourcev1.Source)
-		is, isSource := e.ObjectNew.(sourcev1.Source)
-		if !ok || !isSource {
-			return false
-		}
-		if is.GetArtifact() == nil {
-			return true
-		}
-		return was.GetArtifact() == nil || was.GetArtifact().Revision != is.GetArtifact().Revision || was.GetArtifact().Digest != is.GetArtifact().Digest
-	}}
 }

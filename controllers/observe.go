@@ -54,7 +54,7 @@ type observation struct {
 func (r *TerraformReconciler) observe(ctx context.Context, tf *infrav1.Terraform) (*observation, error) {
 	o := &observation{now: r.Clock()}
 	var err error
-	if o.source, err = source.Resolve(ctx, r.Client, tf, r.AllowCrossNamespaceRefs); err != nil {
+	if o.source, err = source.Resolve(ctx, r.Client, tf, r.sourcePolicy()); err != nil {
 		return nil, err
 	}
 	if err := r.observeRuns(ctx, tf, o); err != nil {
@@ -192,7 +192,7 @@ func troubled(tf *infrav1.Terraform) bool {
 func (o *observation) concludeSource(tf *infrav1.Terraform) error {
 	states := map[source.State]decide.SourceState{
 		source.Ready: decide.SourceReady, source.Missing: decide.SourceMissing,
-		source.Denied: decide.SourceDenied, source.NoArtifact: decide.SourceNoArtifact,
+		source.Denied: decide.SourceDenied, source.NoArtifact: decide.SourceNoArtifact, source.Disabled: decide.SourceDisabled,
 	}
 	f := &o.facts
 	if o.source.State == source.Unsupported && f.Unsupported == "" {

@@ -186,6 +186,8 @@ func TestBuildPod_InstanceLabelIsValidForEveryRevision(t *testing.T) {
 		"refs/heads/a@sha256:abcdef0123456789":   "tf-runner-abcdef01",
 		"main/0123456789abcdef0123456789abcdef0": "tf-runner-01234567",
 		"0123456789abcdef":                       "tf-runner-01234567",
+		"latest@sha256:abcdef0123456789":         "tf-runner-abcdef01",
+		"sha256:abcdef0123456789":                "tf-runner-abcdef01",
 		"v1":                                     "tf-runner-fedcba98",
 		"latest@x:_-_-_-_-":                      "tf-runner-fedcba98",
 	} {

@@ -41,6 +41,8 @@ type TerraformReconciler struct {
 	Runner RunnerConfig
 	// AllowCrossNamespaceRefs lets objects use sources of other namespaces.
 	AllowCrossNamespaceRefs bool
+	// ExternalArtifacts lets objects use sources of kind ExternalArtifact.
+	ExternalArtifacts bool
 	// ManageRunnerRBAC keeps the RoleBinding that lets runners report.
 	ManageRunnerRBAC bool
 	// ApprovalTTL is how long an approval covers later plans.

@@ -47,6 +47,8 @@ const (
 	ReasonNotImplemented = "NotImplemented"
 	// ReasonInvalidApprovePlan (Stalled, Ready): spec.approvePlan is no word we know.
 	ReasonInvalidApprovePlan = "InvalidApprovePlan"
+	// ReasonFeatureGateDisabled (Stalled, Ready) is Flux's: a kind of source is used that is switched off.
+	ReasonFeatureGateDisabled = "FeatureGateDisabled"
 	// ReasonPlanNotApplicable (run): the stored plan can't be applied any more; a new one is made.
 	ReasonPlanNotApplicable = "PlanNotApplicable"
 	// ReasonRunnerLost (run): the runner's process ended without a report.

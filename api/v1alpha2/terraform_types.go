@@ -255,7 +255,7 @@ type CrossNamespaceSourceReference struct {
 	APIVersion string `json:"apiVersion,omitempty"`
 
 	// Kind of the source.
-	// +kubebuilder:validation:Enum=GitRepository;Bucket;OCIRepository
+	// +kubebuilder:validation:Enum=GitRepository;Bucket;OCIRepository;ExternalArtifact
 	// +required
 	Kind string `json:"kind"`
 

@@ -120,6 +120,7 @@ func setupReconciler(ctx context.Context, mgr ctrl.Manager, o *options, ca []byt
 		Jitter:                  jitter.JitteredIntervalDuration,
 		Runner:                  runner,
 		AllowCrossNamespaceRefs: o.allowCrossNamespaceRefs,
+		ExternalArtifacts:       o.externalArtifacts,
 		ManageRunnerRBAC:        o.manageRunnerRBAC,
 		ApprovalTTL:             o.approvalTTL,
 		HistoryChanged:          o.historyChanged,

@@ -91,7 +91,7 @@ func warnOfEnvironment(lookup func(string) (string, bool)) []string {
 	return warnings
 }
 
-// completeGates refuses gates that no controller of Flux knows, and warns of the others: none is in use yet.
+// completeGates refuses gates that no controller of Flux knows, and warns of those that are not in use here.
 func (o *options) completeGates() error {
 	known := map[string]bool{
 		controller.FeatureGateAdditiveCELDependencyCheck: false,
@@ -103,8 +103,9 @@ func (o *options) completeGates() error {
 	if err := o.featureGates.WithLogger(logr.Discard()).SupportedFeatures(known); err != nil {
 		return fmt.Errorf("--feature-gates: %w", err)
 	}
+	o.externalArtifacts = known[controller.FeatureGateExternalArtifact]
 	for _, gate := range slices.Sorted(maps.Keys(known)) {
-		if known[gate] {
+		if known[gate] && gate != controller.FeatureGateExternalArtifact {
 			o.warnings = append(o.warnings, fmt.Sprintf("the feature gate %s has no effect: %s", gate, notThisYet))
 		}
 	}

@@ -57,6 +57,8 @@ type options struct {
 
 	// What follows is made by complete.
 
+	// externalArtifacts is the feature gate of that name.
+	externalArtifacts bool
 	// namespace is the controller's own.
 	namespace string
 	// sourceHost replaces the host of artifacts' URLs.

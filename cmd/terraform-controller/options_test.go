@@ -57,7 +57,7 @@ func TestOptions_AcceptsEveryFlagOfTheFieldAndSaysWhichHaveNoEffect(t *testing.T
 		"--leader-election-renew-deadline=30s", "--leader-election-retry-period=5s",
 		// Flux's.
 		"--watch-label-selector=shard=1", "--watch-configs-label-selector=x=y", "--interval-jitter-percentage=10",
-		"--min-retry-delay=1s", "--max-retry-delay=1m", "--feature-gates=DirectSourceFetch=true",
+		"--min-retry-delay=1s", "--max-retry-delay=1m", "--feature-gates=DirectSourceFetch=true,ExternalArtifact=true",
 		"--no-cross-namespace-refs", "--default-service-account=x", "--insecure-kubeconfig-exec",
 		"--insecure-kubeconfig-tls", "--token-cache-max-size=1", "--token-cache-max-duration=1h", "--override-manager=x",
 		// Ours.
@@ -73,6 +73,7 @@ func TestOptions_AcceptsEveryFlagOfTheFieldAndSaysWhichHaveNoEffect(t *testing.T
 	}
 	g.Expect(o.warnings).To(ContainElement(ContainSubstring("INSECURE_LOCAL_RUNNER has no effect")))
 	g.Expect(o.warnings).To(ContainElement(ContainSubstring("DirectSourceFetch has no effect")))
+	g.Expect(o.externalArtifacts).To(BeTrue(), "the gate that is in use")
 	g.Expect(o.warnings).To(HaveLen(len(ignoredFlags) + 2))
 }
 

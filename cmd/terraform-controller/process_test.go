@@ -15,12 +15,14 @@ import (
 	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/fluxcd/pkg/runtime/conditions"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	. "github.com/onsi/gomega"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -184,10 +186,79 @@ func TestController_WorksWithItsOwnRightsOnly(t *testing.T) {
 		Namespace: tf.Namespace, Name: infrav1.RunnerReportRole,
 	}, &rbacv1.RoleBinding{})).To(Succeed(), "the binding that lets the runner report")
 
+	external := externalArtifactUser(t, admin, "")
+	g.Eventually(ready(t, admin, external), patience).Should(And(HavePrefix("FeatureGateDisabled: "), HaveSuffix("--feature-gates=ExternalArtifact=true")))
+
 	g.Expect(p.cmd.Process.Signal(syscall.SIGTERM)).To(Succeed())
 	g.Eventually(p.ended, patience).Should(Receive(BeNil()), "it ends by itself, and well")
 	g.Expect(p.log.String()).To(ContainSubstring("--runner-grpc-port has no effect"))
 	g.Expect(p.log.String()).NotTo(ContainSubstring("forbidden"))
+}
+
+// externalArtifactUser makes an object whose source is the ExternalArtifact app of that namespace; "" is its own.
+func externalArtifactUser(t *testing.T, admin client.Client, sourceNamespace string) *infrav1.Terraform {
+	t.Helper()
+	tf := &infrav1.Terraform{
+		ObjectMeta: metav1.ObjectMeta{Namespace: api.Namespace(t), Name: "external"},
+		Spec: infrav1.TerraformSpec{
+			Interval: metav1.Duration{Duration: time.Hour}, RetryInterval: &metav1.Duration{Duration: time.Hour},
+			SourceRef: infrav1.CrossNamespaceSourceReference{Kind: sourcev1.ExternalArtifactKind, Name: "app", Namespace: sourceNamespace},
+		},
+	}
+	NewWithT(t).Expect(admin.Create(t.Context(), tf)).To(Succeed())
+	return tf
+}
+
+// ready gives reason and message of the condition Ready.
+func ready(t *testing.T, admin client.Client, tf *infrav1.Terraform) func() (string, error) {
+	return func() (string, error) {
+		err := admin.Get(t.Context(), client.ObjectKeyFromObject(tf), tf)
+		return conditions.GetReason(tf, meta.ReadyCondition) + ": " + conditions.GetMessage(tf, meta.ReadyCondition), err
+	}
+}
+
+// TestController_StartsWithoutFluxAndSeesItCome: a kind of source that the cluster does not have, be it that Flux is older
+// or not installed yet, is said where it is used, and nothing has to be started anew when it comes. The source is of
+// another namespace, which the flag allows.
+func TestController_StartsWithoutFluxAndSeesItCome(t *testing.T) {
+	admin := installed(t)
+	withoutSources(t)
+	p := start(t, "--feature-gates=ExternalArtifact=true", "--allow-cross-namespace-refs")
+	g := NewWithT(t)
+	g.Eventually(status("http://"+p.health+"/readyz"), patience).Should(Equal(http.StatusOK))
+	other := api.Namespace(t)
+	tf := externalArtifactUser(t, admin, other)
+	g.Eventually(ready(t, admin, tf), patience).Should(HavePrefix("ArtifactFailed: spec.sourceRef: this cluster has no kind ExternalArtifact of source.toolkit.fluxcd.io/v1"))
+
+	admin = installed(t)
+	artifact := &sourcev1.ExternalArtifact{ObjectMeta: metav1.ObjectMeta{Namespace: other, Name: "app"}}
+	g.Eventually(func() error { return admin.Create(t.Context(), artifact) }, patience).Should(Succeed())
+	artifact.Status.Artifact = &meta.Artifact{
+		Digest: "sha256:" + fmt.Sprintf("%064d", 1), Revision: "latest@sha256:0123456789", URL: "http://source/app.tar.gz",
+		Path: "app.tar.gz", LastUpdateTime: metav1.Now(),
+	}
+	g.Expect(admin.Status().Update(t.Context(), artifact)).To(Succeed())
+	g.Eventually(func() error {
+		return admin.Get(t.Context(), client.ObjectKey{Namespace: tf.Namespace, Name: "external-tf-runner"}, &corev1.Pod{})
+	}, patience).Should(Succeed(), "the new kind's watch wakes the object, long before its next try")
+}
+
+// withoutSources takes the kinds of source-controller from the cluster.
+func withoutSources(t *testing.T) {
+	t.Helper()
+	g := NewWithT(t)
+	g.Expect(envtest.UninstallCRDs(api.Config, envtest.CRDInstallOptions{
+		Paths: []string{filepath.Join(api.Root, "bin", "crds", "source")},
+	})).To(Succeed())
+	known, err := discovery.NewDiscoveryClientForConfig(api.Config)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Eventually(func(g Gomega) {
+		groups, err := known.ServerGroups()
+		g.Expect(err).NotTo(HaveOccurred())
+		for _, group := range groups.Groups {
+			g.Expect(group.Name).NotTo(Equal(sourcev1.GroupVersion.Group))
+		}
+	}, patience).Should(Succeed())
 }
 
 // servesArtifacts asks as a runner would, but without a token.

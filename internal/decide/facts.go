@@ -103,6 +103,8 @@ const (
 	SourceMissing
 	// SourceDenied is in a namespace that may not be used.
 	SourceDenied
+	// SourceDisabled is of a kind that this controller was not told to use.
+	SourceDisabled
 	// SourceNoArtifact exists, but has nothing to offer yet.
 	SourceNoArtifact
 )

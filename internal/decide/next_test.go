@@ -444,6 +444,11 @@ func TestNext(t *testing.T) {
 			facts:  settled(func(f *Facts) { f.Target, f.Source = "", Source{State: SourceDenied, Message: "no"} }), posture: Stuck,
 			ready: Ready{False, v1alpha2.ReasonAccessDenied, "no"},
 		},
+		"source of a kind that is switched off": {
+			reason: "who runs the controller says which kinds of sources there are",
+			facts:  settled(func(f *Facts) { f.Target, f.Source = "", Source{State: SourceDisabled, Message: "no gate"} }), posture: Stuck,
+			ready: Ready{False, v1alpha2.ReasonFeatureGateDisabled, "no gate"},
+		},
 		"source without artifact": {
 			reason: "a source that is not ready yet wakes us when it is",
 			facts:  settled(func(f *Facts) { f.Target, f.Source = "", Source{State: SourceNoArtifact, Message: "cloning"} }), posture: Retrying,

@@ -38,6 +38,7 @@ var rules = []rule{
 	{"a field is not implemented", unsupported, stallUnsupported},
 	{"approvePlan is invalid", invalidApprove, stallInvalidApprove},
 	{"the source may not be used", sourceDenied, stallDenied},
+	{"sources of that kind are switched off", sourceDisabled, stallDisabled},
 	{"the source is missing", sourceMissing, stallMissing},
 	{"the source has no artifact", sourceEmpty, waitForArtifact},
 

@@ -40,6 +40,8 @@ func invalidApprove(f *Facts) bool { return f.InvalidApprove != "" && !f.Deletin
 
 func sourceDenied(f *Facts) bool { return f.Source.State == SourceDenied && !f.FromKeepsake() }
 
+func sourceDisabled(f *Facts) bool { return f.Source.State == SourceDisabled && !f.FromKeepsake() }
+
 func sourceMissing(f *Facts) bool { return f.Source.State == SourceMissing && !f.FromKeepsake() }
 
 func sourceEmpty(f *Facts) bool { return f.Source.State == SourceNoArtifact && !f.FromKeepsake() }
@@ -106,6 +108,10 @@ func stallInvalidApprove(f *Facts) Decision {
 
 func stallDenied(f *Facts) Decision {
 	return Decision{Posture: Stuck, Ready: Ready{False, v1alpha2.ReasonAccessDenied, f.Source.Message}}
+}
+
+func stallDisabled(f *Facts) Decision {
+	return Decision{Posture: Stuck, Ready: Ready{False, v1alpha2.ReasonFeatureGateDisabled, f.Source.Message}}
 }
 
 func stallMissing(f *Facts) Decision {

@@ -71,6 +71,13 @@ func TestTerraform_ServerRefuses(t *testing.T) {
 	}
 }
 
+func TestTerraform_RefusalOfAKindNamesThoseThatThereAre(t *testing.T) {
+	g := NewWithT(t)
+	err := create(t, manifest(t, "Terraform", "refused", `{interval: 10m, sourceRef: {kind: HelmChart, name: source}}`))
+	g.Expect(err).To(MatchError(ContainSubstring(`spec.sourceRef.kind: Unsupported value: "HelmChart": ` +
+		`supported values: "GitRepository", "Bucket", "OCIRepository", "ExternalArtifact"`)))
+}
+
 func TestTerraform_KubectlShowsAndExplains(t *testing.T) {
 	g := NewWithT(t)
 	object := manifest(t, "Terraform", "shown", `

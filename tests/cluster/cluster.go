@@ -1,6 +1,6 @@
 // Package cluster starts a whole local cluster of real programs for tests and demos: etcd, kube-apiserver,
-// kube-controller-manager, source-controller, a git server, and the node of tests/node that runs pods. Everything
-// listens on 127.0.0.1 only, and nothing outlives the process that started it.
+// kube-controller-manager, source-controller, what it fetches from (a git server, an OCI registry, an S3 server), and the
+// node of tests/node that runs pods. Everything listens on 127.0.0.1 only, and nothing outlives the process that started it.
 //
 // Needs Linux, root, git and the programs that hack/companions/build.sh puts into bin/. The program that starts a
 // Cluster has to call node.MaybeChild first thing in main or TestMain.
@@ -38,7 +38,7 @@ type Options struct {
 	Bin string
 	// Images is what the node can run; see node.Options.
 	Images map[string]string
-	// WithoutSources leaves out source-controller and the git server: Git is nil then.
+	// WithoutSources leaves out source-controller and what it fetches from: Git, Registry and Buckets are nil then.
 	WithoutSources bool
 	// Proxied puts a Proxy in front of the API server.
 	Proxied bool
@@ -53,7 +53,10 @@ type Cluster struct {
 	Config *rest.Config
 	Client client.Client
 	Node   *node.Node
-	Git    *Git
+	// Git, Registry and Buckets are what sources are fetched from.
+	Git      *Git
+	Registry *Registry
+	Buckets  *Buckets
 	// APIServer and Sources are the processes of kube-apiserver and source-controller, for tests that break them.
 	APIServer, Sources *Process
 	// Proxy stands between the API server and who reaches it by ServiceAccountKubeconfig; nil unless asked for.
@@ -85,6 +88,8 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 		{"proxy", c.startProxy},
 		{"node", c.startNode},
 		{"git server", c.startGit},
+		{"registry", c.startRegistry},
+		{"S3 server", c.startBuckets},
 		{"source-controller", c.startSourceController},
 		{"default namespace", c.awaitDefaultNamespace},
 	}

@@ -18,7 +18,9 @@ var system *local.System
 func TestMain(m *testing.M) {
 	os.Exit(local.Run(m, "e2e", &system, func(_ context.Context, dir string) (local.Options, error) {
 		empty := filepath.Join(dir, "empty-image")
-		return local.Options{Images: map[string]string{emptyImage: empty}}, makeEmptyImage(empty)
+		return local.Options{
+			Images: map[string]string{emptyImage: empty}, ControllerArgs: []string{"--feature-gates=ExternalArtifact=true"},
+		}, makeEmptyImage(empty)
 	}))
 }
 

@@ -1,9 +1,6 @@
 package e2e
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/cluster"
 	"github.com/terraform-controller/terraform-controller/tests/local"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
@@ -114,14 +112,6 @@ func TestBadInput(t *testing.T) {
 				s.Change(func(tf *infrav1.Terraform) { tf.Spec.SourceRef.Name = local.SourceName })
 			},
 		},
-		"source of another namespace": {
-			change: func(tf *infrav1.Terraform) { tf.Spec.SourceRef.Namespace = "default" },
-			reason: infrav1.ReasonAccessDenied, says: []string{"default/infra", "--allow-cross-namespace-refs"},
-		},
-		"source of a kind that waits": {
-			change: func(tf *infrav1.Terraform) { tf.Spec.SourceRef.Kind = "Bucket" },
-			reason: infrav1.ReasonNotImplemented, says: []string{"spec.sourceRef.kind", "Bucket"},
-		},
 		"field that waits": {
 			change: func(tf *infrav1.Terraform) { tf.Spec.BreakTheGlass = true },
 			reason: infrav1.ReasonNotImplemented, says: []string{"spec.breakTheGlass"},
@@ -158,7 +148,8 @@ func TestBadInput(t *testing.T) {
 // TestBadArtifact: what source-controller never serves is served by the test, through a source that is suspended so that
 // its status stays what the test has written. The real one can't be brought to do that.
 func TestBadArtifact(t *testing.T) {
-	good := tarball(t, map[string]string{"main.tf": story.Greeting})
+	good, err := cluster.Tarball(map[string]string{"main.tf": story.Greeting})
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	cases := map[string]struct {
 		served []byte
 		digest digest.Digest
@@ -198,20 +189,4 @@ func offer(s *story.Story, url string, sum digest.Digest) {
 	source.Status.Artifact.URL, source.Status.Artifact.Digest = url, sum.String()
 	source.Status.Artifact.LastUpdateTime = metav1.NewTime(time.Now())
 	s.Expect(system.Client.Status().Patch(s.Ctx, source, client.MergeFrom(before))).To(Succeed())
-}
-
-func tarball(t *testing.T, files map[string]string) []byte {
-	t.Helper()
-	g := NewWithT(t)
-	var buf bytes.Buffer
-	zip := gzip.NewWriter(&buf)
-	archive := tar.NewWriter(zip)
-	for name, content := range files {
-		g.Expect(archive.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(content))})).To(Succeed())
-		_, err := archive.Write([]byte(content))
-		g.Expect(err).NotTo(HaveOccurred())
-	}
-	g.Expect(archive.Close()).To(Succeed())
-	g.Expect(zip.Close()).To(Succeed())
-	return buf.Bytes()
 }
