@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
 	"github.com/terraform-controller/terraform-controller/internal/lock"
@@ -53,7 +55,16 @@ func (j *job) keepState(ctx context.Context, content []byte, patience time.Durat
 	id, err := backend.Identify(content)
 	if err == nil {
 		kept := &rescue.State{Backend: j.run.Spec.Backend, Lineage: id.Lineage, Serial: id.Serial, Content: content}
-		err = retry(ctx, patience, func(ctx context.Context) error { return rescue.Save(ctx, j.cfg.Client, j.owner, kept) })
+		var unheard error // the pod is gone from the API, and its token with it: this process is not to stay for that
+		err = retry(ctx, patience, func(ctx context.Context) error {
+			err := rescue.Save(ctx, j.cfg.Client, j.owner, kept)
+			if apierrors.IsUnauthorized(err) {
+				unheard = err
+				return nil
+			}
+			return err
+		})
+		err = errors.Join(err, unheard)
 	}
 	if err != nil {
 		j.log.Info("the state could not be kept either", "error", j.secrets.text(err.Error()))
