@@ -23,6 +23,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 	. "github.com/onsi/gomega"
 	"github.com/opencontainers/go-digest"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -292,4 +293,20 @@ func (w *world) apply(planned *v1alpha2.TerraformRun) *v1alpha2.TerraformRun {
 	run := w.execute(w.t.Context(), w.applyRun(planned, nil))
 	NewWithT(w.t).Expect(run.Status.Phase).To(Equal(v1alpha2.RunSucceeded), "%+v\n%s", run.Status.Failure, w.log)
 	return run
+}
+
+// secret of the world's namespace.
+func (w *world) secret(name string) *corev1.Secret {
+	w.t.Helper()
+	found := &corev1.Secret{}
+	if err := api.Client.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, found); err != nil {
+		w.t.Fatal(err)
+	}
+	return found
+}
+
+// createSecret makes a Secret in the world's namespace.
+func (w *world) createSecret(name string, data map[string]string) {
+	w.t.Helper()
+	api.Create(w.t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}, StringData: data})
 }

@@ -208,6 +208,9 @@ func madeHere(root, path string) bool {
 	case planFile, variablesFile, backend.FileName, erroredState:
 		return true
 	}
+	if strings.HasPrefix(filepath.Base(path), lastVariables) {
+		return true
+	}
 	parts := strings.Split(inside, string(filepath.Separator))
 	return slices.Contains(parts, dataDir) || slices.Contains(parts, ".git")
 }

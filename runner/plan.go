@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	securejoin "github.com/cyphar/filepath-securejoin"
 	tfjson "github.com/hashicorp/terraform-json"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
@@ -72,21 +71,15 @@ func digestKey(owner *v1alpha2.Terraform) []byte {
 }
 
 func (j *job) planOptions() (engine.PlanOptions, error) {
-	options := engine.PlanOptions{
+	files, err := j.varFiles()
+	return engine.PlanOptions{
 		Out:         planFile,
 		Destroy:     j.spec.Destroy,
 		NoLock:      j.spec.Plan != nil && j.spec.Plan.Lock != nil && !*j.spec.Plan.Lock,
 		LockTimeout: lockTimeout(j.spec),
 		Targets:     j.spec.Targets,
-	}
-	for _, name := range j.spec.TfVarsFiles {
-		file, err := securejoin.SecureJoin(j.root, name)
-		if err != nil {
-			return options, fmt.Errorf("spec.tfVarsFiles: %q: %w", name, err)
-		}
-		options.VarFiles = append(options.VarFiles, file)
-	}
-	return options, nil
+		VarFiles:    files,
+	}, err
 }
 
 // describe is a plan for the status, without what a person reads.

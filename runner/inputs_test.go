@@ -1,0 +1,102 @@
+package runner_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+// raw is a variable with a JSON value.
+func raw(name, value string) v1alpha2.Variable {
+	return v1alpha2.Variable{Name: name, Value: &apiextensionsv1.JSON{Raw: []byte(value)}}
+}
+
+// failsToPlan does a plan that has to fail with a reason and a message.
+func (w *world) failsToPlan(reason, message string) {
+	w.t.Helper()
+	g := NewWithT(w.t)
+	run := w.execute(w.t.Context(), w.newRun(v1alpha2.OperationPlan, nil))
+	g.Expect(run.Status.Phase).To(Equal(v1alpha2.RunFailed), "%s", w.log)
+	g.Expect(run.Status.Failure.Reason).To(Equal(reason), run.Status.Failure.Message)
+	g.Expect(run.Status.Failure.Message).To(Equal(message))
+}
+
+func TestTfVarsFiles_OverrideInOrderAlsoAtApply(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t, map[string]string{
+		"app/main.tf": `
+variable "vars" { type = string }
+variable "auto" { type = string }
+variable "first" { type = string }
+variable "second" { type = string }
+variable "token" {
+  type      = string
+  ephemeral = true
+}
+output "all" { value = "${var.vars} ${var.auto} ${var.first} ${var.second}" }
+resource "terraform_data" "x" {
+  input = "${var.vars} ${var.auto} ${var.first} ${var.second}"
+  provisioner "local-exec" { command = var.token == "of-first" ? "true" : "false" }
+}
+`,
+		"app/z.auto.tfvars": `auto = "of-auto"
+first = "of-auto"
+second = "of-auto"`,
+		"env/first.tfvars":       "first = \"of-first\"\nsecond = \"of-first\"\ntoken = \"of-first\"\nvars = \"of-first\"\n",
+		"env/second.tfvars.json": `{"second": "of-second"}`,
+	}, func(s *v1alpha2.TerraformSpec) {
+		s.Path = "app"
+		s.Vars = []v1alpha2.Variable{raw("vars", `"of-vars"`), raw("auto", `"of-vars"`)}
+		s.TfVarsFiles = []string{"env/first.tfvars", "./env/second.tfvars.json"}
+		s.WriteOutputsToSecret = &v1alpha2.WriteOutputsToSecretSpec{Name: "out"}
+	})
+	applied := w.apply(w.plan())
+	g.Expect(string(w.secret("out").Data["all"])).To(Equal("of-first of-auto of-first of-second"))
+
+	w.files = map[string]string{"none": ""}
+	w.destroys(applied, func(r *v1alpha2.TerraformRun) {
+		r.Spec.Source = v1alpha2.RunSource{Kind: v1alpha2.SourceKept, Namespace: w.namespace, Name: "demo", Revision: revision, Digest: applied.Status.Kept.Digest}
+	})
+}
+
+func TestTfVarsFiles_SayWhatIsMissing(t *testing.T) {
+	w := newWorld(t, map[string]string{"app/main.tf": "", "app/here.tfvars": "", "dir/x": ""}, func(s *v1alpha2.TerraformSpec) { s.Path = "app" })
+	for _, tc := range []struct{ name, reason string }{
+		{"here.tfvars", "paths begin at the root of the artifact"},
+		{"dir", "a folder is no file"},
+		{"../../../../etc/passwd", "nothing leads out of the artifact"},
+		{"", "the root is a folder"},
+	} {
+		w.change(func(s *v1alpha2.TerraformSpec) { s.TfVarsFiles = []string{"app/here.tfvars", tc.name} })
+		t.Log(tc.reason)
+		w.failsToPlan(v1alpha2.ReasonTFExecPlanFailed, `spec.tfVarsFiles[1]: "`+tc.name+`" is no file in artifact `+revision+
+			` of GitRepository/infra; paths begin at the artifact's root, not at spec.path`)
+	}
+}
+
+func TestExecute_PassesOnHowThePlanAndTheApplyAreMade(t *testing.T) {
+	g := NewWithT(t)
+	said := filepath.Join(t.TempDir(), "said")
+	w := newWorld(t, oneResource(), func(s *v1alpha2.TerraformSpec) {
+		s.Targets = []string{"terraform_data.a", "terraform_data.y[0]"}
+		s.Parallelism, s.UpgradeOnInit = 3, ptr.To(false)
+		s.Plan = &v1alpha2.PlanSpec{Lock: ptr.To(false)}
+	})
+	w.wrapTofu(`echo "$@" >> ` + said + "\nexec $TOFU \"$@\"")
+	w.apply(w.plan())
+	w.change(func(s *v1alpha2.TerraformSpec) { s.UpgradeOnInit, s.Plan, s.Targets = ptr.To(true), nil, nil })
+	w.plan()
+	text, err := os.ReadFile(said)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(string(text)).To(And(
+		MatchRegexp(`(?m)^init .*-upgrade=false`), MatchRegexp(`(?m)^init .*-upgrade=true`),
+		MatchRegexp(`(?m)^plan .*-lock=false.* -target=terraform_data.a -target=terraform_data.y\[0\]`), MatchRegexp(`(?m)^plan .*-lock=true`),
+		MatchRegexp(`(?m)^apply .*-parallelism=3`), Not(MatchRegexp(`(?m)^plan .*-parallelism=3`)),
+	))
+}
