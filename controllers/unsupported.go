@@ -21,7 +21,6 @@ var stallingFields = []field{
 	{"spec.backendConfig.disable", func(s *infrav1.TerraformSpec) bool { return s.BackendConfig != nil && s.BackendConfig.Disable }},
 	{"spec.values", func(s *infrav1.TerraformSpec) bool { return s.Values != nil }},
 	{"spec.readInputsFromSecrets", func(s *infrav1.TerraformSpec) bool { return len(s.ReadInputsFromSecrets) > 0 }},
-	{"spec.fileMappings", func(s *infrav1.TerraformSpec) bool { return len(s.FileMappings) > 0 }},
 	{"spec.cliConfigSecretRef", func(s *infrav1.TerraformSpec) bool { return s.CliConfigSecretRef != nil }},
 	{"spec.healthChecks", func(s *infrav1.TerraformSpec) bool { return len(s.HealthChecks) > 0 }},
 	{"spec.webhooks", func(s *infrav1.TerraformSpec) bool { return len(s.Webhooks) > 0 }},

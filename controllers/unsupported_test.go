@@ -19,7 +19,6 @@ func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 		"spec.backendConfig.disable": func(s *infrav1.TerraformSpec) { s.BackendConfig = &infrav1.BackendConfigSpec{Disable: true} },
 		"spec.values":                func(s *infrav1.TerraformSpec) { s.Values = &apiextensionsv1.JSON{Raw: []byte("{}")} },
 		"spec.readInputsFromSecrets": func(s *infrav1.TerraformSpec) { s.ReadInputsFromSecrets = []infrav1.ReadInputsFromSecretSpec{{}} },
-		"spec.fileMappings":          func(s *infrav1.TerraformSpec) { s.FileMappings = []infrav1.FileMapping{{}} },
 		"spec.cliConfigSecretRef":    func(s *infrav1.TerraformSpec) { s.CliConfigSecretRef = &corev1.SecretReference{} },
 		"spec.healthChecks":          func(s *infrav1.TerraformSpec) { s.HealthChecks = []infrav1.HealthCheck{{}} },
 		"spec.webhooks":              func(s *infrav1.TerraformSpec) { s.Webhooks = []infrav1.Webhook{{}} },

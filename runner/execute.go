@@ -9,6 +9,7 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
+	"github.com/terraform-controller/terraform-controller/internal/inputs"
 	"github.com/terraform-controller/terraform-controller/internal/keepsake"
 	"github.com/terraform-controller/terraform-controller/internal/planstore"
 	"github.com/terraform-controller/terraform-controller/runner/engine"
@@ -68,6 +69,8 @@ type job struct {
 	module   string            // fetch: the folder of the module in it
 	digest   string            // fetch: of the artifact, or of the keepsake
 	kept     *keepsake.Kept    // fetch: what is worked from in place of an artifact
+	fallback *keepsake.Kept    // keptForDestroy: what is there in place of inputs that are gone
+	provided *inputs.Provided  // workspace
 	toKeep   *keepsake.Kept    // workspace, apply: the variables that a destroy will need
 	backend  *backend.Settings // workspace
 	engine   *engine.Engine    // findEngine

@@ -126,6 +126,7 @@ func newWorld(t *testing.T, files map[string]string, change func(*v1alpha2.Terra
 			MaxBytes:  1 << 20,
 		},
 		Root:  t.TempDir(),
+		Home:  t.TempDir(),
 		Grace: 20 * time.Second,
 		Now:   time.Now,
 		Log:   w.logger(),

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/fluxcd/pkg/apis/meta"
 	. "github.com/onsi/gomega"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/utils/ptr"
@@ -99,4 +100,72 @@ func TestExecute_PassesOnHowThePlanAndTheApplyAreMade(t *testing.T) {
 		MatchRegexp(`(?m)^plan .*-lock=false.* -target=terraform_data.a -target=terraform_data.y\[0\]`), MatchRegexp(`(?m)^plan .*-lock=true`),
 		MatchRegexp(`(?m)^apply .*-parallelism=3`), Not(MatchRegexp(`(?m)^plan .*-parallelism=3`)),
 	))
+}
+
+func fileMapping(secret, key, location, path string) v1alpha2.FileMapping {
+	return v1alpha2.FileMapping{SecretRef: meta.SecretKeyReference{Name: secret, Key: key}, Location: location, Path: path}
+}
+
+func TestFileMappings_AreThereInEveryRun(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t, map[string]string{
+		"app/main.tf": `
+variable "home" { type = string }
+locals {
+  key  = file("${path.module}/keys/id")
+  home = file("${var.home}/.config/token")
+}
+resource "terraform_data" "x" {
+  input = sha256("${local.key} ${local.home}")
+  provisioner "local-exec" { command = "test $(stat -c %a%a keys/id ${var.home}/.config/token | tr -d '\n') = 600600600600" }
+  provisioner "local-exec" {
+    when    = destroy
+    command = "grep -q private-key keys/id"
+  }
+}
+`,
+		"app/keys/id": "of the artifact",
+	}, func(s *v1alpha2.TerraformSpec) { s.Path = "app" })
+	w.change(func(s *v1alpha2.TerraformSpec) {
+		s.Vars = []v1alpha2.Variable{raw("home", `"`+w.cfg.Home+`"`)}
+		s.FileMappings = []v1alpha2.FileMapping{fileMapping("inputs", "key", "workspace", "keys/id"), fileMapping("inputs", "token", "home", ".config/token")}
+	})
+	w.createSecret("inputs", map[string]string{"key": "the-private-key", "token": "the-token-value"})
+	planned := w.plan()
+	w.cfg.Home = w.freshHome()
+	applied := w.apply(planned)
+	g.Expect(w.log.String()).NotTo(Or(ContainSubstring("the-private-key"), ContainSubstring("the-token-value")))
+
+	w.inputsGone()
+	w.cfg.Home = w.freshHome()
+	w.destroys(applied, func(*v1alpha2.TerraformRun) {})
+}
+
+// freshHome is that of another pod, at the same path.
+func (w *world) freshHome() string {
+	w.t.Helper()
+	if err := os.RemoveAll(w.cfg.Home); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.Mkdir(w.cfg.Home, 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+	return w.cfg.Home
+}
+
+func TestFileMappings_SayWhatIsWrong(t *testing.T) {
+	w := newWorld(t, map[string]string{"main.tf": "", "folder/x": ""}, nil)
+	w.createSecret("inputs", map[string]string{"key": "private", "other": ""})
+	for _, tc := range []struct {
+		mapping v1alpha2.FileMapping
+		message string
+	}{
+		{fileMapping("none", "key", "home", "a"), `spec.fileMappings[0].secretRef.name: Secret "` + w.namespace + `/none" does not exist; create it`},
+		{fileMapping("inputs", "kye", "home", "a"), `spec.fileMappings[0].secretRef.key: Secret "` + w.namespace + `/inputs" has no key "kye"; its keys are key, other`},
+		{fileMapping("inputs", "key", "workspace", "folder"), `spec.fileMappings[0].path: write "folder" in workspace: remove ` +
+			filepath.Join(w.cfg.Root, w.namespace+"-demo", "folder") + `: directory not empty`},
+	} {
+		w.change(func(s *v1alpha2.TerraformSpec) { s.FileMappings = []v1alpha2.FileMapping{tc.mapping} })
+		w.failsToPlan(v1alpha2.ReasonTFExecInitFailed, tc.message)
+	}
 }

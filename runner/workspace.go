@@ -23,8 +23,11 @@ const (
 	private = 0o600
 )
 
-// workspace writes what the module does not have itself: its backend and, for a plan, its variables.
+// workspace writes what the module does not have itself: files from Secrets, its backend and, for a plan, its variables.
 func (j *job) workspace(ctx context.Context) error {
+	if err := j.provide(ctx); err != nil {
+		return err
+	}
 	if err := j.writeBackend(); err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
@@ -48,7 +51,7 @@ func (j *job) variables(ctx context.Context) ([]byte, error) {
 		return j.keptInstead(ctx, err)
 	}
 	j.secrets.add(read.Secrets...)
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inputs = read.Read })
+	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inputs = append(s.Inputs, read.Read...) })
 	j.toKeep = &keepsake.Kept{Variables: read.File, Secrets: read.Secrets}
 	return j.overKept(read.File)
 }

@@ -141,6 +141,7 @@ func (o *options) config(c client.WithWatch, log logr.Logger) runner.Config {
 			MaxBytes:  o.maxArtifact,
 		},
 		Root:  o.root,
+		Home:  defaultHome,
 		Grace: engineGrace(time.Duration(o.graceSeconds) * time.Second),
 		Idle:  time.Duration(o.idleSeconds) * time.Second,
 		Now:   time.Now,
