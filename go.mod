@@ -13,6 +13,7 @@ require (
 	github.com/fluxcd/source-controller/api v1.9.6
 	github.com/google/cel-go v0.26.1
 	github.com/hashicorp/hc-install v0.10.0
+	github.com/hashicorp/hcl v1.0.0
 	github.com/hashicorp/hcl/v2 v2.24.0
 	github.com/hashicorp/terraform-exec v0.26.0
 	github.com/hashicorp/terraform-json v0.29.0

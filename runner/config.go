@@ -27,6 +27,8 @@ type Config struct {
 	Root string
 	// Home is the folder for the files that spec.fileMappings put there.
 	Home string
+	// Setenv changes the environment that the engine inherits.
+	Setenv func(name, value string) error
 	// Grace is the time from the end of Execute's context (SIGTERM) until the engine is killed.
 	Grace time.Duration
 	// Idle is how long, after a plan that can be applied, the order to apply it is waited for.

@@ -63,20 +63,21 @@ type job struct {
 	// interrupt ends the context of all steps.
 	interrupt context.CancelCauseFunc
 
-	trusted  bool              // guard: the state is what the last run left
-	made     *job              // takeOver: the run that has made the plan, in this pod
-	root     string            // fetch: the folder of the artifact
-	module   string            // fetch: the folder of the module in it
-	digest   string            // fetch: of the artifact, or of the keepsake
-	kept     *keepsake.Kept    // fetch: what is worked from in place of an artifact
-	fallback *keepsake.Kept    // keptForDestroy: what is there in place of inputs that are gone
-	provided *inputs.Provided  // workspace
-	toKeep   *keepsake.Kept    // workspace, apply: the variables that a destroy will need
-	backend  *backend.Settings // workspace
-	engine   *engine.Engine    // findEngine
-	stored   *planstore.Plan   // plan and loadPlan
-	progress engine.Progress   // apply
-	rescued  string            // apply: what became of a state that the engine could not write
+	trusted       bool              // guard: the state is what the last run left
+	made          *job              // takeOver: the run that has made the plan, in this pod
+	root          string            // fetch: the folder of the artifact
+	module        string            // fetch: the folder of the module in it
+	digest        string            // fetch: of the artifact, or of the keepsake
+	kept          *keepsake.Kept    // fetch: what is worked from in place of an artifact
+	fallback      *keepsake.Kept    // keptForDestroy: what is there in place of inputs that are gone
+	provided      *inputs.Provided  // workspace
+	toKeep        *keepsake.Kept    // workspace, apply: the variables that a destroy will need
+	backend       *backend.Settings // workspace
+	backendConfig string            // workspace: the file with more settings for init
+	engine        *engine.Engine    // findEngine
+	stored        *planstore.Plan   // plan and loadPlan
+	progress      engine.Progress   // apply
+	rescued       string            // apply: what became of a state that the engine could not write
 
 	found *v1alpha2.StateStatus // guard: the state before the run
 }

@@ -1,13 +1,16 @@
 package runner_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/fluxcd/pkg/apis/meta"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
@@ -166,6 +169,118 @@ func TestFileMappings_SayWhatIsWrong(t *testing.T) {
 			filepath.Join(w.cfg.Root, w.namespace+"-demo", "folder") + `: directory not empty`},
 	} {
 		w.change(func(s *v1alpha2.TerraformSpec) { s.FileMappings = []v1alpha2.FileMapping{tc.mapping} })
+		w.failsToPlan(v1alpha2.ReasonTFExecInitFailed, tc.message)
+	}
+}
+
+const cliConfig = `
+disable_checkpoint = true
+credentials "registry.example.com" { token = "token-of-the-registry" }
+provider_installation {
+  filesystem_mirror { path = %q }
+}
+`
+
+// withoutCLIConfig is a pod whose image has none that serves.
+func (w *world) withoutCLIConfig() {
+	w.t.Setenv("TF_CLI_CONFIG_FILE", w.file("empty", "provider_installation {\n filesystem_mirror { path = \"/none\" }\n}\n"))
+}
+
+func TestCLIConfig_IsTheEnginesInEveryRun(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t, map[string]string{"main.tf": `
+resource "null_resource" "x" {
+  provisioner "local-exec" {
+    when    = destroy
+    command = "grep -q token-of-the-registry $TF_CLI_CONFIG_FILE"
+  }
+}`}, func(s *v1alpha2.TerraformSpec) { s.CliConfigSecretRef = &corev1.SecretReference{Name: "inputs"} })
+	w.createSecret("inputs", map[string]string{"my.tfrc": fmt.Sprintf(cliConfig, filepath.Join(api.Root, "bin", "mirror")), "other": "x"})
+	w.withoutCLIConfig()
+	planned := w.plan()
+	g.Expect(os.Stat(os.Getenv("TF_CLI_CONFIG_FILE"))).To(HaveField("Mode()", BeEquivalentTo(0o600)))
+	w.withoutCLIConfig()
+	applied := w.apply(planned)
+	g.Expect(w.log.String()).NotTo(ContainSubstring("token-of-the-registry"))
+
+	w.inputsGone()
+	w.withoutCLIConfig()
+	w.destroys(applied, func(*v1alpha2.TerraformRun) {})
+}
+
+func TestCLIConfig_SaysWhatIsWrong(t *testing.T) {
+	w := newWorld(t, map[string]string{"main.tf": ""}, nil)
+	w.createSecret("none-of-it", map[string]string{"a": "x", "tfrc": "x"})
+	w.createSecret("two", map[string]string{"a.tfrc": "", "b.tfrc": ""})
+	w.createSecret("broken", map[string]string{"a.tfrc": "credentials {"})
+	id := func(name string) string { return `spec.cliConfigSecretRef: Secret "` + w.namespace + "/" + name + `" ` }
+	for _, tc := range []struct{ secret, message string }{
+		{"gone", `spec.cliConfigSecretRef.name: Secret "` + w.namespace + `/gone" does not exist; create it`},
+		{"none-of-it", id("none-of-it") + `has no key that ends in .tfrc; its keys are a, tfrc`},
+		{"two", id("two") + `has 2 keys that end in .tfrc (a.tfrc, b.tfrc); leave one`},
+		{"broken", `spec.cliConfigSecretRef: key "a.tfrc" of Secret "` + w.namespace + `/broken" is no CLI configuration: see line 1, column 15`},
+	} {
+		w.change(func(s *v1alpha2.TerraformSpec) { s.CliConfigSecretRef = &corev1.SecretReference{Name: tc.secret} })
+		w.failsToPlan(v1alpha2.ReasonTFExecNewFailed, tc.message)
+	}
+}
+
+func TestBackendConfigsFrom_CompleteTheBackend(t *testing.T) {
+	g := NewWithT(t)
+	said := filepath.Join(t.TempDir(), "said")
+	state := filepath.Join(t.TempDir(), "state-of-${a}")
+	w := newWorld(t, oneResource(), func(s *v1alpha2.TerraformSpec) {
+		s.BackendConfig = &v1alpha2.BackendConfigSpec{CustomConfiguration: `backend "local" {}`}
+		s.BackendConfigsFrom = []v1alpha2.BackendConfigsReference{
+			{Kind: "ConfigMap", Name: "later", Optional: true}, {Kind: "ConfigMap", Name: "first"}, {Kind: "Secret", Name: "inputs", Keys: []string{"path"}},
+		}
+	})
+	api.Create(t, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "first"}, Data: map[string]string{"path": "/overridden"}})
+	w.createSecret("inputs", map[string]string{"path": state, "unused": "x"})
+	w.wrapTofu(`echo "$@" >> ` + said + "\nexec $TOFU \"$@\"")
+	applied := w.apply(w.plan())
+	g.Expect(os.Stat(state)).To(HaveField("Size()", BeNumerically(">", 100)))
+	commands, err := os.ReadFile(said)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(string(commands)).To(MatchRegexp(`(?m)^init .*-backend-config=\S+\.backend`))
+	g.Expect(string(commands)+w.log.String()).NotTo(ContainSubstring("state-of-"), "neither on a command line nor in a log")
+
+	w.inputsGone()
+	w.destroys(applied, func(*v1alpha2.TerraformRun) {})
+}
+
+func TestBackendConfigsFrom_MoveTheStateOfThisCluster(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t, oneResource(), func(s *v1alpha2.TerraformSpec) {
+		s.BackendConfigsFrom = []v1alpha2.BackendConfigsReference{{Kind: "Secret", Name: "inputs"}}
+	})
+	w.createSecret("inputs", map[string]string{"secret_suffix": "elsewhere", "labels": `{ team = "${"a"}" }`})
+	applied := w.apply(w.plan())
+	g.Expect(w.secret("tfstate-default-elsewhere").Labels).To(HaveKeyWithValue("team", "a"))
+	g.Expect(applied.Status.State.Resources).To(BeEquivalentTo(1), "the guard has found it")
+}
+
+func TestBackendConfigsFrom_SayWhatIsWrong(t *testing.T) {
+	w := newWorld(t, oneResource(), nil)
+	w.createSecret("inputs", map[string]string{"bucket": "x", "tls.crt": "x", "labels": "team=hidden-a", "nonsense": "hidden-b"})
+	const field = "spec.backendConfigsFrom[0]"
+	id := `Secret "` + w.namespace + `/inputs"`
+	for _, tc := range []struct {
+		from    v1alpha2.BackendConfigsReference
+		message string
+	}{
+		{v1alpha2.BackendConfigsReference{Kind: "Secret", Name: "gone"},
+			field + `.name: Secret "` + w.namespace + `/gone" does not exist; create it, or set ` + field + `.optional: true`},
+		{v1alpha2.BackendConfigsReference{Kind: "Secret", Name: "inputs", Keys: []string{"bukcet"}, Optional: true},
+			field + `.keys[0]: ` + id + ` has no key "bukcet"; its keys are bucket, labels, nonsense, tls.crt`},
+		{v1alpha2.BackendConfigsReference{Kind: "Secret", Name: "inputs"},
+			field + `: key "tls.crt" of ` + id + ` can't be the name of a backend setting; name the keys to take in keys`},
+		{v1alpha2.BackendConfigsReference{Kind: "Secret", Name: "inputs", Keys: []string{"labels"}},
+			`spec.backendConfigsFrom: the value of "labels" is no HCL expression without references, like { a = "b" } or ["a"]`},
+		{v1alpha2.BackendConfigsReference{Kind: "Secret", Name: "inputs", Keys: []string{"nonsense"}},
+			`../` + w.namespace + `-demo.backend:1: Unsupported argument: An argument named "nonsense" is not expected here.`},
+	} {
+		w.change(func(s *v1alpha2.TerraformSpec) { s.BackendConfigsFrom = []v1alpha2.BackendConfigsReference{tc.from} })
 		w.failsToPlan(v1alpha2.ReasonTFExecInitFailed, tc.message)
 	}
 }

@@ -124,7 +124,7 @@ func (j *job) collect(id string, made *tfjson.Plan, before files) (*planstore.Pl
 	if err != nil {
 		return nil, fmt.Errorf("read the lock file: %w", err)
 	}
-	variables, err := digestOfVariables(made)
+	variables, err := j.digestOfInputs(made)
 	if err != nil {
 		return nil, err
 	}

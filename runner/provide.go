@@ -32,6 +32,9 @@ func (j *job) provide(ctx context.Context) error {
 	if err := j.placeFiles(); err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
+	if err := j.placeCLIConfig(); err != nil {
+		return fail(v1alpha2.ReasonTFExecNewFailed, err)
+	}
 	return nil
 }
 
@@ -40,6 +43,12 @@ func (j *job) readProvided(ctx context.Context) (*inputs.Provided, error) {
 	given := &inputs.Provided{}
 	var err error
 	if given.Files, err = reader.Files(ctx, j.spec.FileMappings); err != nil {
+		return nil, fail(v1alpha2.ReasonTFExecInitFailed, err)
+	}
+	if given.CLIConfig, err = reader.CLIConfig(ctx, j.spec.CliConfigSecretRef); err != nil {
+		return nil, fail(v1alpha2.ReasonTFExecNewFailed, err)
+	}
+	if given.Backend, err = reader.Backend(ctx, j.spec.BackendConfigsFrom); err != nil {
 		return nil, fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inputs = append(s.Inputs, reader.Read()...) })
@@ -88,6 +97,41 @@ func (j *job) placeFiles() error {
 		}
 	}
 	return nil
+}
+
+// placeCLIConfig lets the engine read its configuration from the Secret, instead of from the image. The file is outside of the
+// working directory: nothing that is packed there may hold it.
+func (j *job) placeCLIConfig() error {
+	if j.provided.CLIConfig == nil {
+		return nil
+	}
+	path := j.cfg.dir(j.owner.Name) + ".tfrc"
+	if err := writePrivate(path, j.provided.CLIConfig); err != nil {
+		return fmt.Errorf("write the CLI configuration: %w", err)
+	}
+	if err := j.cfg.Setenv("TF_CLI_CONFIG_FILE", path); err != nil {
+		return fmt.Errorf("name the CLI configuration: %w", err)
+	}
+	return nil
+}
+
+// placeBackendConfig writes the settings of the backend into a file for init: arguments of a command can be seen by others.
+// The answer is the file's name, "" without settings.
+func (j *job) placeBackendConfig() (string, error) {
+	for _, s := range j.provided.Backend {
+		if err := j.backend.Override(s.Name, s.Value); err != nil {
+			return "", fmt.Errorf("spec.backendConfigsFrom: %w", err)
+		}
+	}
+	content := j.backend.Overrides()
+	if content == nil {
+		return "", nil
+	}
+	path := j.cfg.dir(j.owner.Name) + ".backend"
+	if err := writePrivate(path, content); err != nil {
+		return "", fmt.Errorf("write the settings of the backend: %w", err)
+	}
+	return path, nil
 }
 
 func (j *job) placeOf(file *inputs.File) (string, error) {

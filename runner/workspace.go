@@ -62,6 +62,9 @@ func (j *job) writeBackend() error {
 		return err
 	}
 	j.backend = settings
+	if j.backendConfig, err = j.placeBackendConfig(); err != nil {
+		return err
+	}
 	if settings.File == nil {
 		return nil
 	}

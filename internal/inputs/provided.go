@@ -22,6 +22,10 @@ const (
 type Provided struct {
 	// Files of spec.fileMappings, in their order.
 	Files []File `json:"files,omitempty"`
+	// CLIConfig is that of spec.cliConfigSecretRef; nil without one.
+	CLIConfig []byte `json:"cliConfig,omitempty"`
+	// Backend are the settings of spec.backendConfigsFrom.
+	Backend []Setting `json:"backend,omitempty"`
 }
 
 // File is a file that a run finds.
@@ -40,6 +44,13 @@ func (p *Provided) Secrets() []string {
 	for i := range p.Files {
 		list = appendText(list, p.Files[i].Content)
 	}
+	for _, setting := range p.Backend {
+		if setting.Secret {
+			list = appendText(list, []byte(setting.Value))
+		}
+	}
+	list = append(list, tokens(p.CLIConfig)...)
+	list = appendText(list, p.CLIConfig)
 	return list
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/fluxcd/pkg/apis/meta"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/inputs"
@@ -69,4 +71,35 @@ func TestReader_SaysWhatIsWrongWithAFile(t *testing.T) {
 			g.Expect(failure(g, err)).To(Equal("spec.fileMappings[1]." + strings.ReplaceAll(tc.message, "NS", namespace)))
 		})
 	}
+}
+
+func TestReader_ReadsTheCLIConfigAlsoFromElsewhere(t *testing.T) {
+	g := NewWithT(t)
+	own, other := api.Namespace(t), api.Namespace(t)
+	const config = "credentials \"a.example\" { token = \"of-a-9f2\" }\ncredentials \"b.example\" {\n  token = \"of-b-9f2\"\n}\nplugin_cache_dir = \"$HOME/x\"\n"
+	api.Create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: other, Name: "cli"}, Data: map[string][]byte{"x.tfrc": []byte(config), "y": nil}})
+	got, err := inputs.NewReader(api.Client, own).CLIConfig(t.Context(), &corev1.SecretReference{Name: "cli", Namespace: other})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(string(got)).To(Equal(config))
+	g.Expect((&inputs.Provided{CLIConfig: got}).Secrets()).To(Equal([]string{"of-a-9f2", "of-b-9f2", config}))
+
+	_, err = inputs.NewReader(api.Client, own).CLIConfig(t.Context(), &corev1.SecretReference{Name: "cli"})
+	g.Expect(failure(g, err)).To(Equal(`spec.cliConfigSecretRef.name: Secret "` + own + `/cli" does not exist; create it`))
+	got, err = inputs.NewReader(api.Client, own).CLIConfig(t.Context(), nil)
+	g.Expect(got, err).To(BeNil())
+}
+
+func TestReader_LaterBackendSettingsOverride(t *testing.T) {
+	g := NewWithT(t)
+	namespace := api.Namespace(t)
+	api.Create(t, objects(namespace)...)
+	got, err := inputs.NewReader(api.Client, namespace).Backend(t.Context(), []v1alpha2.BackendConfigsReference{
+		{Kind: "Secret", Name: "db", Keys: []string{"user", "password"}}, {Kind: "ConfigMap", Name: "site", Keys: []string{"user", "motd"}},
+		{Kind: "Secret", Name: "later", Optional: true}, {Kind: "Secret", Name: "db", Keys: []string{}},
+	})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(got).To(Equal([]inputs.Setting{
+		{Name: "motd", Value: "grüß"}, {Name: "password", Value: "p<a>&\"ss\nword", Secret: true}, {Name: "user", Value: "from-site"},
+	}))
+	g.Expect((&inputs.Provided{Backend: got}).Secrets()).To(Equal([]string{"p<a>&\"ss\nword"}))
 }
