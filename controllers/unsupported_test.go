@@ -14,7 +14,6 @@ import (
 func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 	set := map[string]func(*infrav1.TerraformSpec){
 		"spec.cloud":                 func(s *infrav1.TerraformSpec) { s.Cloud = &infrav1.CloudSpec{} },
-		"spec.backendConfig.disable": func(s *infrav1.TerraformSpec) { s.BackendConfig = &infrav1.BackendConfigSpec{Disable: true} },
 		"spec.values":                func(s *infrav1.TerraformSpec) { s.Values = &apiextensionsv1.JSON{Raw: []byte("{}")} },
 		"spec.readInputsFromSecrets": func(s *infrav1.TerraformSpec) { s.ReadInputsFromSecrets = []infrav1.ReadInputsFromSecretSpec{{}} },
 		"spec.healthChecks":          func(s *infrav1.TerraformSpec) { s.HealthChecks = []infrav1.HealthCheck{{}} },

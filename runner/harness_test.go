@@ -315,3 +315,10 @@ func (w *world) createSecret(name string, data map[string]string) {
 	w.t.Helper()
 	api.Create(w.t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}, StringData: data})
 }
+
+// onVolume makes a folder one that outlives the pod.
+func onVolume(s *v1alpha2.TerraformSpec, dir string) {
+	pod := &s.RunnerPodTemplate.Spec
+	pod.VolumeMounts = append(pod.VolumeMounts, corev1.VolumeMount{Name: "kept", MountPath: dir})
+	pod.Volumes = append(pod.Volumes, corev1.Volume{Name: "kept", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: dir}}})
+}

@@ -45,6 +45,9 @@ func (j *job) initialise(ctx context.Context) error {
 	if err := j.engine.Init(ctx, engine.InitOptions{Upgrade: upgrade, BackendConfig: j.backendConfig}); err != nil {
 		return j.engineFailure(v1alpha2.ReasonTFExecInitFailed, err)
 	}
+	if err := j.persistent(); err != nil {
+		return err
+	}
 	if err := j.engine.SelectWorkspace(ctx, j.spec.GetWorkspace()); err != nil {
 		return j.engineFailure(v1alpha2.ReasonSelectWorkspaceFailed, err)
 	}

@@ -231,6 +231,7 @@ func TestBackendConfigsFrom_CompleteTheBackend(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state-of-${a}")
 	w := newWorld(t, oneResource(), func(s *v1alpha2.TerraformSpec) {
 		s.BackendConfig = &v1alpha2.BackendConfigSpec{CustomConfiguration: `backend "local" {}`}
+		onVolume(s, filepath.Dir(state))
 		s.BackendConfigsFrom = []v1alpha2.BackendConfigsReference{
 			{Kind: "ConfigMap", Name: "later", Optional: true}, {Kind: "ConfigMap", Name: "first"}, {Kind: "Secret", Name: "inputs", Keys: []string{"path"}},
 		}
