@@ -74,6 +74,7 @@ type job struct {
 	toKeep        *keepsake.Kept    // workspace, apply: the variables that a destroy will need
 	backend       *backend.Settings // workspace
 	backendConfig string            // workspace: the file with more settings for init
+	rendered      string            // workspace: the file that was made of a template
 	engine        *engine.Engine    // findEngine
 	stored        *planstore.Plan   // plan and loadPlan
 	progress      engine.Progress   // apply

@@ -285,3 +285,56 @@ func TestBackendConfigsFrom_SayWhatIsWrong(t *testing.T) {
 		w.failsToPlan(v1alpha2.ReasonTFExecInitFailed, tc.message)
 	}
 }
+
+func TestTemplates_ArePartOfThePlan(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t, map[string]string{
+		"app/main.tf": "this is replaced",
+		"app/main.tf.tpl": `
+variable "values" { type = any }
+{{ range .Values.pets }}
+resource "terraform_data" {{ toHcl . }} { input = "${var.values.key} {{ $.size }}" }
+{{ end }}
+output "key" {
+  value     = var.values.key
+  sensitive = true
+}
+`,
+	}, func(s *v1alpha2.TerraformSpec) {
+		s.Path = "app"
+		s.Values = &apiextensionsv1.JSON{Raw: []byte(`{"pets":"${{ .other.pets }}","key":"${{ .other.key }}"}`)}
+		s.ReadInputsFromSecrets = []v1alpha2.ReadInputsFromSecretSpec{{Name: "inputs", As: "other"}}
+		s.Vars = []v1alpha2.Variable{raw("size", `3`)}
+		s.WriteOutputsToSecret = &v1alpha2.WriteOutputsToSecretSpec{Name: "out"}
+	})
+	const key = "-----BEGIN-----\nline \"of\" ${the} key\n"
+	w.createSecret("inputs", map[string]string{"key": key, "pets": `["cat"]`, "pets__type": `["list","string"]`})
+	planned := w.plan()
+	g.Expect(planned.Status.Plan.Short).To(Equal("+1 ~0 -0"))
+	g.Expect(planned.Status.Plan.Rendered).NotTo(ContainSubstring("of"))
+
+	w.inputsGone()
+	w.createSecret("inputs", map[string]string{"key": "another", "pets": `["dog", "cow"]`, "pets__type": `["list","string"]`})
+	applied := w.apply(planned)
+	g.Expect(string(w.secret("out").Data["key"])).To(Equal(key), "what was approved is what is applied")
+	g.Expect(applied.Status.State.Resources).To(BeEquivalentTo(1))
+
+	w.inputsGone()
+	w.destroys(applied, func(r *v1alpha2.TerraformRun) {
+		r.Spec.Source = v1alpha2.RunSource{Kind: v1alpha2.SourceKept, Namespace: w.namespace, Name: "demo", Revision: revision, Digest: applied.Status.Kept.Digest}
+	})
+}
+
+func TestTemplates_SayWhatIsWrong(t *testing.T) {
+	w := newWorld(t, map[string]string{"main.tf.tpl": "\n{{ .Values.typo }}"}, func(s *v1alpha2.TerraformSpec) {
+		s.Values = &apiextensionsv1.JSON{Raw: []byte(`{"a":1}`)}
+	})
+	w.failsToPlan(v1alpha2.ReasonTemplateGenerationFailed, "main.tf.tpl:2:3: .Values.typo has no value")
+	w.files["main.tf.tpl"] = "{{ if }}"
+	w.failsToPlan(v1alpha2.ReasonTemplateGenerationFailed, "template: main.tf.tpl:1: missing value for if")
+	delete(w.files, "main.tf.tpl")
+	w.files["main.tf"] = ""
+	w.change(func(s *v1alpha2.TerraformSpec) { s.Values = &apiextensionsv1.JSON{Raw: []byte(`{"a":"${{ .b.c }}"}`)} })
+	w.failsToPlan(v1alpha2.ReasonVarsGenerationFailed, `spec.values.a: template: spec.values.a:1:6: executing "spec.values.a" at <.b.c>: `+
+		`map has no entry for key "b"; spec.readInputsFromSecrets names no Secret`)
+}

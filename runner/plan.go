@@ -29,6 +29,7 @@ func (j *job) plan(ctx context.Context) error {
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
+	delete(before, j.rendered) // so that it travels with the plan
 	options, err := j.planOptions()
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)

@@ -41,7 +41,7 @@ func (j *job) workspace(ctx context.Context) error {
 	if err := j.writeModuleFile(variablesFile, file); err != nil {
 		return fail(v1alpha2.ReasonVarsGenerationFailed, err)
 	}
-	return nil
+	return j.renderTemplate(file)
 }
 
 // variables is the file of variables, of the inputs as they are now. A destroy may fall back on what was kept.
