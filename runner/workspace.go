@@ -77,7 +77,7 @@ func (j *job) writeModuleFile(name string, content []byte) error {
 	if err := os.RemoveAll(path); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	if err := os.WriteFile(path, content, private); err != nil {
+	if err := os.WriteFile(path, content, private); err != nil { //nolint:gosec // the names are those of this package
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
