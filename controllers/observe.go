@@ -57,6 +57,7 @@ func (r *TerraformReconciler) observe(ctx context.Context, tf *infrav1.Terraform
 	if o.source, err = source.Resolve(ctx, r.Client, tf, r.sourcePolicy()); err != nil {
 		return nil, err
 	}
+	denyReferences(tf, &o.source, r.AllowCrossNamespaceRefs)
 	if err := r.observeRuns(ctx, tf, o); err != nil {
 		return nil, err
 	}

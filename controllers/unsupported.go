@@ -16,14 +16,7 @@ type field struct {
 
 // stallingFields must not be ignored: without them something else than what was asked for would be planned or applied.
 var stallingFields = []field{
-	{"spec.backendConfigsFrom", func(s *infrav1.TerraformSpec) bool { return len(s.BackendConfigsFrom) > 0 }},
 	{"spec.cloud", func(s *infrav1.TerraformSpec) bool { return s.Cloud != nil }},
-	{"spec.backendConfig.disable", func(s *infrav1.TerraformSpec) bool { return s.BackendConfig != nil && s.BackendConfig.Disable }},
-	{"spec.values", func(s *infrav1.TerraformSpec) bool { return s.Values != nil }},
-	{"spec.readInputsFromSecrets", func(s *infrav1.TerraformSpec) bool { return len(s.ReadInputsFromSecrets) > 0 }},
-	{"spec.tfVarsFiles", func(s *infrav1.TerraformSpec) bool { return len(s.TfVarsFiles) > 0 }},
-	{"spec.fileMappings", func(s *infrav1.TerraformSpec) bool { return len(s.FileMappings) > 0 }},
-	{"spec.cliConfigSecretRef", func(s *infrav1.TerraformSpec) bool { return s.CliConfigSecretRef != nil }},
 	{"spec.webhooks", func(s *infrav1.TerraformSpec) bool { return len(s.Webhooks) > 0 }},
 	{"spec.breakTheGlass", func(s *infrav1.TerraformSpec) bool { return s.BreakTheGlass }},
 	{"spec.tfstate.forceUnlock (with spec.backendConfig.customConfiguration)", func(s *infrav1.TerraformSpec) bool {

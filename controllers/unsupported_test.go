@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -14,16 +13,9 @@ import (
 
 func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 	set := map[string]func(*infrav1.TerraformSpec){
-		"spec.backendConfigsFrom":    func(s *infrav1.TerraformSpec) { s.BackendConfigsFrom = []infrav1.BackendConfigsReference{{}} },
-		"spec.cloud":                 func(s *infrav1.TerraformSpec) { s.Cloud = &infrav1.CloudSpec{} },
-		"spec.backendConfig.disable": func(s *infrav1.TerraformSpec) { s.BackendConfig = &infrav1.BackendConfigSpec{Disable: true} },
-		"spec.values":                func(s *infrav1.TerraformSpec) { s.Values = &apiextensionsv1.JSON{Raw: []byte("{}")} },
-		"spec.readInputsFromSecrets": func(s *infrav1.TerraformSpec) { s.ReadInputsFromSecrets = []infrav1.ReadInputsFromSecretSpec{{}} },
-		"spec.tfVarsFiles":           func(s *infrav1.TerraformSpec) { s.TfVarsFiles = []string{"x"} },
-		"spec.fileMappings":          func(s *infrav1.TerraformSpec) { s.FileMappings = []infrav1.FileMapping{{}} },
-		"spec.cliConfigSecretRef":    func(s *infrav1.TerraformSpec) { s.CliConfigSecretRef = &corev1.SecretReference{} },
-		"spec.webhooks":              func(s *infrav1.TerraformSpec) { s.Webhooks = []infrav1.Webhook{{}} },
-		"spec.breakTheGlass":         func(s *infrav1.TerraformSpec) { s.BreakTheGlass = true },
+		"spec.cloud":         func(s *infrav1.TerraformSpec) { s.Cloud = &infrav1.CloudSpec{} },
+		"spec.webhooks":      func(s *infrav1.TerraformSpec) { s.Webhooks = []infrav1.Webhook{{}} },
+		"spec.breakTheGlass": func(s *infrav1.TerraformSpec) { s.BreakTheGlass = true },
 		"spec.tfstate.forceUnlock (with spec.backendConfig.customConfiguration)": func(s *infrav1.TerraformSpec) {
 			s.TfState, s.BackendConfig = &infrav1.TfStateSpec{ForceUnlock: "auto"}, &infrav1.BackendConfigSpec{CustomConfiguration: "x"}
 		},

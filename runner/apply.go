@@ -135,7 +135,10 @@ func (j *job) fixVariables(ctx context.Context, planned map[string]any) error {
 		return fmt.Errorf("encode the plan's variables: %w", err)
 	}
 	j.toKeep = &keepsake.Kept{Variables: file, Secrets: read.Secrets}
-	return j.writeModuleFile(variablesFile, file)
+	if err := j.writeModuleFile(variablesFile, file); err != nil {
+		return err
+	}
+	return j.overrideVariables(planned)
 }
 
 // reportApplyStart must succeed before the engine is started: else nobody would know, after a crash, that resources may

@@ -17,6 +17,7 @@ func TestExecute_GuardsStatesThatOnlyTheEngineCanRead(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state")
 	w := newWorld(t, oneResource(), func(s *v1alpha2.TerraformSpec) {
 		s.BackendConfig = &v1alpha2.BackendConfigSpec{CustomConfiguration: fmt.Sprintf("backend \"local\" {\n  path = %q\n}", state)}
+		onVolume(s, filepath.Dir(state))
 	})
 	planned := w.plan()
 	g.Expect(planned.Status.State).To(BeNil(), "there is none yet")
@@ -61,4 +62,54 @@ resource "terraform_data" "bad" {
 	g.Expect(got.Status.Failure.Diagnostics[0].Address).To(Equal("terraform_data.bad"))
 	g.Expect(got.Status.State.Resources).To(BeEquivalentTo(2), "what was made, and what half exists, is in the state")
 	g.Expect(got.Status.ApplyStartedAt).NotTo(BeNil())
+}
+
+func TestDisabledBackend_IsTheModulesOwn(t *testing.T) {
+	g := NewWithT(t)
+	state := filepath.Join(t.TempDir(), "state")
+	files := oneResource()
+	files["backend.tf"] = fmt.Sprintf("terraform {\n  backend \"local\" {\n    path = %q\n  }\n}", state)
+	w := newWorld(t, files, func(s *v1alpha2.TerraformSpec) {
+		s.BackendConfig = &v1alpha2.BackendConfigSpec{Disable: true}
+		onVolume(s, filepath.Dir(state))
+	})
+	planned := w.plan()
+	g.Expect(planned.Status.Plan.ID).NotTo(BeEmpty(), "there is a plan that can be approved")
+	applied := w.apply(planned)
+	g.Expect(applied.Status.State.Resources).To(BeEquivalentTo(1))
+	w.destroys(applied, func(*v1alpha2.TerraformRun) {})
+}
+
+func TestState_OnThePodsOwnDiskIsRefused(t *testing.T) {
+	const module = "the state would be lost with the pod: the module has no backend; give it one, or leave out spec.backendConfig.disable"
+	const local = `the state would be lost with the pod: the backend "local" keeps it on the pod's own disk; ` +
+		`take another backend, or a path in a volume of spec.runnerPodTemplate that outlives the pod`
+	kept, scratch := t.TempDir(), t.TempDir()
+	inKept := fmt.Sprintf("terraform {\n  backend \"local\" {\n    path = %q\n  }\n}", filepath.Join(kept, "sub", "state"))
+	for _, tc := range []struct{ reason, backend, workspace, message string }{
+		{"no backend is a file beside the module", "", "", module},
+		{"a path is one beside the module", `terraform {
+  backend "local" {
+    path = "x/state"
+  }
+}`, "", local},
+		{"an absolute path may be anywhere in the pod", fmt.Sprintf("terraform {\n  backend \"local\" {\n    path = %q\n  }\n}", filepath.Join(scratch, "state")), "", local},
+		{"states of other workspaces are beside the module", inKept, "stage", local},
+		{"a volume that goes with the pod is no better", inKept, "emptyDir", local},
+	} {
+		w := newWorld(t, oneResource(), func(s *v1alpha2.TerraformSpec) {
+			s.BackendConfig = &v1alpha2.BackendConfigSpec{Disable: true}
+			onVolume(s, kept)
+			if tc.workspace == "emptyDir" {
+				s.RunnerPodTemplate.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}
+			} else {
+				s.Workspace = tc.workspace
+			}
+		})
+		if tc.backend != "" {
+			w.files["backend.tf"] = tc.backend
+		}
+		t.Log(tc.reason)
+		w.failsToPlan(v1alpha2.ReasonStateNotPersistent, tc.message)
+	}
 }

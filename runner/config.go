@@ -25,6 +25,10 @@ type Config struct {
 	// Root is the folder for working directories. A plan holds the path it was made at, so it must be the same for
 	// all runs of an object.
 	Root string
+	// Home is the folder for the files that spec.fileMappings put there.
+	Home string
+	// Setenv changes the environment that the engine inherits.
+	Setenv func(name, value string) error
 	// Grace is the time from the end of Execute's context (SIGTERM) until the engine is killed.
 	Grace time.Duration
 	// Idle is how long, after a plan that can be applied, the order to apply it is waited for.

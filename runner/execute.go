@@ -9,6 +9,7 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
+	"github.com/terraform-controller/terraform-controller/internal/inputs"
 	"github.com/terraform-controller/terraform-controller/internal/keepsake"
 	"github.com/terraform-controller/terraform-controller/internal/outputs"
 	"github.com/terraform-controller/terraform-controller/internal/planstore"
@@ -63,19 +64,23 @@ type job struct {
 	// interrupt ends the context of all steps.
 	interrupt context.CancelCauseFunc
 
-	trusted  bool                     // guard: the state is what the last run left
-	made     *job                     // takeOver: the run that has made the plan, in this pod
-	root     string                   // fetch: the folder of the artifact
-	module   string                   // fetch: the folder of the module in it
-	digest   string                   // fetch: of the artifact, or of the keepsake
-	kept     *keepsake.Kept           // fetch: what is worked from in place of an artifact
-	toKeep   *keepsake.Kept           // workspace, apply: the variables that a destroy will need
-	backend  *backend.Settings        // workspace
-	engine   *engine.Engine           // findEngine
-	stored   *planstore.Plan          // plan and loadPlan
-	progress engine.Progress          // apply
-	rescued  string                   // apply: what became of a state that the engine could not write
-	values   map[string]outputs.Value // outputs
+	trusted       bool                     // guard: the state is what the last run left
+	made          *job                     // takeOver: the run that has made the plan, in this pod
+	root          string                   // fetch: the folder of the artifact
+	module        string                   // fetch: the folder of the module in it
+	digest        string                   // fetch: of the artifact, or of the keepsake
+	kept          *keepsake.Kept           // fetch: what is worked from in place of an artifact
+	toKeep        *keepsake.Kept           // workspace, apply: the variables that a destroy will need
+	backend       *backend.Settings        // workspace
+	engine        *engine.Engine           // findEngine
+	stored        *planstore.Plan          // plan and loadPlan
+	progress      engine.Progress          // apply
+	rescued       string                   // apply: what became of a state that the engine could not write
+	values        map[string]outputs.Value // outputs
+	fallback      *keepsake.Kept           // keptForDestroy: what is there in place of inputs that are gone
+	provided      *inputs.Provided         // workspace
+	backendConfig string                   // workspace: the file with more settings for init
+	rendered      string                   // workspace: the file that was made of a template
 
 	found *v1alpha2.StateStatus // guard: the state before the run
 }

@@ -72,6 +72,7 @@ func (j *job) takeOver(made *job) {
 // goOn takes the working directory of the plan, initialised as it is.
 func (j *job) goOn(context.Context) error {
 	j.root, j.module, j.digest, j.backend = j.made.root, j.made.module, j.made.digest, j.made.backend
+	j.provided = j.made.provided
 	j.secrets.add(j.made.secrets.secrets...)
 	j.engine = j.made.engine.With(j.engineOptions())
 	identity := j.engine.Binary().Identity

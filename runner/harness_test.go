@@ -23,6 +23,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 	. "github.com/onsi/gomega"
 	"github.com/opencontainers/go-digest"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -124,7 +125,12 @@ func newWorld(t *testing.T, files map[string]string, change func(*v1alpha2.Terra
 			TokenFile: w.file("token", "the-token"),
 			MaxBytes:  1 << 20,
 		},
-		Root:  t.TempDir(),
+		Root: t.TempDir(),
+		Home: t.TempDir(),
+		Setenv: func(name, value string) error {
+			t.Setenv(name, value)
+			return nil
+		},
 		Grace: 20 * time.Second,
 		Now:   time.Now,
 		Log:   w.logger(),
@@ -292,4 +298,27 @@ func (w *world) apply(planned *v1alpha2.TerraformRun) *v1alpha2.TerraformRun {
 	run := w.execute(w.t.Context(), w.applyRun(planned, nil))
 	NewWithT(w.t).Expect(run.Status.Phase).To(Equal(v1alpha2.RunSucceeded), "%+v\n%s", run.Status.Failure, w.log)
 	return run
+}
+
+// secret of the world's namespace.
+func (w *world) secret(name string) *corev1.Secret {
+	w.t.Helper()
+	found := &corev1.Secret{}
+	if err := api.Client.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, found); err != nil {
+		w.t.Fatal(err)
+	}
+	return found
+}
+
+// createSecret makes a Secret in the world's namespace.
+func (w *world) createSecret(name string, data map[string]string) {
+	w.t.Helper()
+	api.Create(w.t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}, StringData: data})
+}
+
+// onVolume makes a folder one that outlives the pod.
+func onVolume(s *v1alpha2.TerraformSpec, dir string) {
+	pod := &s.RunnerPodTemplate.Spec
+	pod.VolumeMounts = append(pod.VolumeMounts, corev1.VolumeMount{Name: "kept", MountPath: dir})
+	pod.Volumes = append(pod.Volumes, corev1.Volume{Name: "kept", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: dir}}})
 }

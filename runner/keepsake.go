@@ -82,19 +82,10 @@ func (j *job) keptInstead(ctx context.Context, why error) ([]byte, error) {
 
 // keptVariables are nil when the run may not fall back on any, or they can't be had.
 func (j *job) keptVariables(ctx context.Context) []byte {
-	switch {
-	case j.kept != nil:
-		return j.kept.Variables
-	case !j.mayFallBack():
-		return nil
+	if kept := j.keptForDestroy(ctx); kept != nil {
+		return kept.Variables
 	}
-	kept, err := keepsake.Load(ctx, j.cfg.Client, j.owner, j.run.Spec.Kept)
-	if err != nil {
-		j.log.Info("the kept variables can't be used", "error", err.Error())
-		return nil
-	}
-	j.secrets.add(kept.Secrets...)
-	return kept.Variables
+	return nil
 }
 
 // overKept lays the inputs as they are now over the variables of the keepsake that is worked from.
@@ -140,8 +131,11 @@ func (j *job) keepUnchanged(ctx context.Context) {
 }
 
 func (j *job) store(ctx context.Context) (*v1alpha2.RunKept, error) {
-	packed, err := packModule(j.root)
+	packed, err := j.packModule()
 	if err != nil {
+		return nil, err
+	}
+	if j.toKeep.Provided, err = j.encodeProvided(); err != nil {
 		return nil, err
 	}
 	j.toKeep.Revision, j.toKeep.Spec, j.toKeep.Files = j.run.Spec.Source.Revision, *j.spec.DeepCopy(), packed
@@ -177,14 +171,14 @@ func (j *job) pruneKept(ctx context.Context) {
 }
 
 // packModule packs the files of the artifact: all of them, or, where they are too many, those that modules consist of.
-func packModule(root string) ([]byte, error) {
+func (j *job) packModule() ([]byte, error) {
 	var err error
 	for _, wanted := range []func(string) bool{func(string) bool { return true }, partOfModule} {
 		packed := &capped{room: keepsake.MaxFiles}
 		left := func(path string, info os.FileInfo) bool {
-			return madeHere(root, path) || !info.IsDir() && !wanted(path)
+			return madeHere(j.root, path) || j.mapped(path) || !info.IsDir() && !wanted(path)
 		}
-		if _, err = tar.Tar(root, packed, tar.WithFilter(left)); err == nil {
+		if _, err = tar.Tar(j.root, packed, tar.WithFilter(left)); err == nil {
 			return packed.Bytes(), nil
 		}
 		if !errors.Is(err, errExtrasTooLarge) {
@@ -206,6 +200,9 @@ func madeHere(root, path string) bool {
 	}
 	switch filepath.Base(path) {
 	case planFile, variablesFile, backend.FileName, erroredState:
+		return true
+	}
+	if strings.HasPrefix(filepath.Base(path), lastVariables) {
 		return true
 	}
 	parts := strings.Split(inside, string(filepath.Separator))

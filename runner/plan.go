@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	securejoin "github.com/cyphar/filepath-securejoin"
 	tfjson "github.com/hashicorp/terraform-json"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
@@ -30,6 +29,7 @@ func (j *job) plan(ctx context.Context) error {
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
+	delete(before, j.rendered) // so that it travels with the plan
 	options, err := j.planOptions()
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
@@ -72,21 +72,15 @@ func digestKey(owner *v1alpha2.Terraform) []byte {
 }
 
 func (j *job) planOptions() (engine.PlanOptions, error) {
-	options := engine.PlanOptions{
+	files, err := j.varFiles()
+	return engine.PlanOptions{
 		Out:         planFile,
 		Destroy:     j.spec.Destroy,
 		NoLock:      j.spec.Plan != nil && j.spec.Plan.Lock != nil && !*j.spec.Plan.Lock,
 		LockTimeout: lockTimeout(j.spec),
 		Targets:     j.spec.Targets,
-	}
-	for _, name := range j.spec.TfVarsFiles {
-		file, err := securejoin.SecureJoin(j.root, name)
-		if err != nil {
-			return options, fmt.Errorf("spec.tfVarsFiles: %q: %w", name, err)
-		}
-		options.VarFiles = append(options.VarFiles, file)
-	}
-	return options, nil
+		VarFiles:    files,
+	}, err
 }
 
 // describe is a plan for the status, without what a person reads.
@@ -131,7 +125,7 @@ func (j *job) collect(id string, made *tfjson.Plan, before files) (*planstore.Pl
 	if err != nil {
 		return nil, fmt.Errorf("read the lock file: %w", err)
 	}
-	variables, err := digestOfVariables(made)
+	variables, err := j.digestOfInputs(made)
 	if err != nil {
 		return nil, err
 	}

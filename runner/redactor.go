@@ -10,8 +10,9 @@ import (
 
 // redactor hides what has become known as secret so far: inputs from Secrets, sensitive values of plan and outputs.
 type redactor struct {
-	mu      sync.RWMutex
+	mu      sync.Mutex
 	secrets []string
+	hide    func(string) string // of the secrets; nil when it has to be made
 }
 
 func (r *redactor) add(secrets ...string) {
@@ -19,18 +20,19 @@ func (r *redactor) add(secrets ...string) {
 	defer r.mu.Unlock()
 	for _, s := range secrets {
 		if !slices.Contains(r.secrets, s) {
-			r.secrets = append(r.secrets, s)
+			r.secrets, r.hide = append(r.secrets, s), nil
 		}
 	}
 }
 
 func (r *redactor) text(s string) string {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if len(r.secrets) == 0 {
-		return s
+	r.mu.Lock()
+	if r.hide == nil {
+		r.hide = plan.Redactor(r.secrets)
 	}
-	return plan.Redact(s, r.secrets)
+	hide := r.hide
+	r.mu.Unlock()
+	return hide(s)
 }
 
 func (r *redactor) diagnostics(list []v1alpha2.Diagnostic) []v1alpha2.Diagnostic {

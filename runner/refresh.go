@@ -71,11 +71,13 @@ func (j *job) recordState(ctx context.Context) bool {
 	return true
 }
 
-// digestOfVariables stands for the values that the plan file holds. It is stored beside that file, and nowhere else.
-func digestOfVariables(made *tfjson.Plan) (string, error) {
+// digestOfInputs stands for the values of variables, and the settings of the backend, that the plan file holds. It is stored
+// beside that file, and nowhere else.
+func (j *job) digestOfInputs(made *tfjson.Plan) (string, error) {
 	values, err := json.Marshal(variablesOf(made))
 	if err != nil {
 		return "", fmt.Errorf("encode the plan's variables: %w", err)
 	}
+	values = append(values, j.backend.Overrides()...)
 	return planstore.Digest(values), nil
 }

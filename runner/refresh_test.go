@@ -120,6 +120,7 @@ func TestExecute_RefreshKeepsThePlanOfAStateThatOnlyTheEngineCanRead(t *testing.
 	state := filepath.Join(t.TempDir(), "state")
 	w := newWorld(t, map[string]string{"main.tf": withUnusedVariable}, func(s *v1alpha2.TerraformSpec) {
 		s.BackendConfig = &v1alpha2.BackendConfigSpec{CustomConfiguration: fmt.Sprintf("backend \"local\" {\n  path = %q\n}", state)}
+		onVolume(s, filepath.Dir(state))
 	})
 	first := w.plan()
 	before := w.planSecrets()

@@ -23,8 +23,11 @@ const (
 	private = 0o600
 )
 
-// workspace writes what the module does not have itself: its backend and, for a plan, its variables.
+// workspace writes what the module does not have itself: files from Secrets, its backend and, for a plan, its variables.
 func (j *job) workspace(ctx context.Context) error {
+	if err := j.provide(ctx); err != nil {
+		return err
+	}
 	if err := j.writeBackend(); err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
@@ -38,7 +41,7 @@ func (j *job) workspace(ctx context.Context) error {
 	if err := j.writeModuleFile(variablesFile, file); err != nil {
 		return fail(v1alpha2.ReasonVarsGenerationFailed, err)
 	}
-	return nil
+	return j.renderTemplate(file)
 }
 
 // variables is the file of variables, of the inputs as they are now. A destroy may fall back on what was kept.
@@ -48,7 +51,7 @@ func (j *job) variables(ctx context.Context) ([]byte, error) {
 		return j.keptInstead(ctx, err)
 	}
 	j.secrets.add(read.Secrets...)
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inputs = read.Read })
+	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inputs = append(s.Inputs, read.Read...) })
 	j.toKeep = &keepsake.Kept{Variables: read.File, Secrets: read.Secrets}
 	return j.overKept(read.File)
 }
@@ -59,6 +62,9 @@ func (j *job) writeBackend() error {
 		return err
 	}
 	j.backend = settings
+	if j.backendConfig, err = j.placeBackendConfig(); err != nil {
+		return err
+	}
 	if settings.File == nil {
 		return nil
 	}
@@ -71,7 +77,7 @@ func (j *job) writeModuleFile(name string, content []byte) error {
 	if err := os.RemoveAll(path); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	if err := os.WriteFile(path, content, private); err != nil {
+	if err := os.WriteFile(path, content, private); err != nil { //nolint:gosec // the names are those of this package
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil

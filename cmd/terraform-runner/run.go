@@ -140,11 +140,13 @@ func (o *options) config(c client.WithWatch, log logr.Logger) runner.Config {
 			TokenFile: o.tokenFile,
 			MaxBytes:  o.maxArtifact,
 		},
-		Root:  o.root,
-		Grace: engineGrace(time.Duration(o.graceSeconds) * time.Second),
-		Idle:  time.Duration(o.idleSeconds) * time.Second,
-		Now:   time.Now,
-		Log:   log,
+		Root:   o.root,
+		Home:   defaultHome,
+		Setenv: os.Setenv,
+		Grace:  engineGrace(time.Duration(o.graceSeconds) * time.Second),
+		Idle:   time.Duration(o.idleSeconds) * time.Second,
+		Now:    time.Now,
+		Log:    log,
 	}
 }
 

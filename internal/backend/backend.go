@@ -37,6 +37,8 @@ type Settings struct {
 
 	// Workspace of the state, never empty.
 	Workspace string
+
+	overrides *hclwrite.File
 }
 
 // Render chooses the backend (contract 2.1): spec.backendConfig.customConfiguration, else what else is in
@@ -86,9 +88,11 @@ func (s *Settings) kubernetes(namespace string, config *v1alpha2.BackendConfigSp
 
 func (s *Settings) inThisCluster(namespace, suffix string) {
 	s.Kubernetes, s.Namespace = true, namespace
-	s.StateSecret = "tfstate-" + s.Workspace + "-" + suffix
+	s.StateSecret = s.secretPrefix() + suffix
 	s.LockLease = "lock-" + s.StateSecret
 }
+
+func (s *Settings) secretPrefix() string { return "tfstate-" + s.Workspace + "-" }
 
 // custom puts the user's text into a terraform block. It is parsed by itself first, so that it can't end the block.
 func (s *Settings) custom(text string) error {

@@ -330,6 +330,19 @@ func TestNext(t *testing.T) {
 			facts:  settled(deleting, func(f *Facts) { f.Dependants = "a, b" }), posture: Retrying,
 			ready: Ready{False, "DeletionBlockedByDependantsReason", "Deletion in progress, but blocked. Please delete a, b to resume ..."},
 		},
+		"state not persistent": {
+			reason: "another try would find the same; only a change helps",
+			facts: settled(failedPlan, func(f *Facts) {
+				f.RetryIn, f.Last.Reason, f.Last.Message = 0, v1alpha2.ReasonStateNotPersistent, "lost"
+			}),
+			posture: Stuck, ready: Ready{False, v1alpha2.ReasonStateNotPersistent, "lost"},
+		},
+		"state not persistent, new commit": {
+			reason: "the module may have a backend now",
+			facts:  settled(failedPlan, func(f *Facts) { f.Last.Reason, f.Target = v1alpha2.ReasonStateNotPersistent, "there" }),
+			action: Reserve, order: Order{OpPlan, false, ReasonTargetChanged}, posture: Working,
+			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
+		},
 		"retry limit": {
 			reason: "as many tries as were asked for, and the failure stays in Ready",
 			facts:  settled(failedPlan, func(f *Facts) { f.RetryIn, f.Exhausted = 0, true }), posture: Stuck,

@@ -47,6 +47,7 @@ var rules = []rule{
 	{"a dependency is not ready", dependencyWaits, waitForDependency},
 
 	// Plan and apply.
+	{"the state would be lost with the pod", notPersistent, stallNotPersistent},
 	{"the last run failed and has been tried as often as it may", exhausted, stallExhausted},
 	{"the last run failed and the next try is not due", failedNotDue, waitForRetry},
 	{"the plan may be applied", mayApply, reserveApply},

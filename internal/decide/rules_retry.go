@@ -35,6 +35,16 @@ func stallExhausted(f *Facts) Decision {
 	}
 }
 
+// notPersistent: where a state would be lost with the pod, another try finds the same.
+func notPersistent(f *Facts) bool {
+	here := f.Last.Failed && f.Last.Reason == v1alpha2.ReasonStateNotPersistent && f.Last.Target == f.Target
+	return here && !f.Requested && !f.Deleting
+}
+
+func stallNotPersistent(f *Facts) Decision {
+	return Decision{Posture: Stuck, Ready: Ready{False, f.Last.Reason, f.Last.Message}}
+}
+
 // countFailure counts the failures in a row for one target.
 func countFailure(st *v1alpha2.TerraformStatus, run *v1alpha2.TerraformRun) {
 	if last := st.LastFailure; last != nil && last.Target != run.Spec.Target {

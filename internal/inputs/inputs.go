@@ -1,4 +1,5 @@
-// Package inputs makes the variables file of a run from spec.vars and spec.varsFrom.
+// Package inputs reads what a run is given: the variables file, from spec.values, spec.vars and spec.varsFrom, and files and
+// settings from Secrets.
 package inputs
 
 import (
@@ -50,13 +51,16 @@ func fail(field, format string, args ...any) *Error {
 	return &Error{Field: field, Message: field + ": " + fmt.Sprintf(format, args...)}
 }
 
-// Read collects the variables of spec with the rights of c, vars first, then varsFrom in order, later ones over
+// Read collects the variables of spec with the rights of c, values first, then vars, then varsFrom in order, later ones over
 // earlier ones (contract 1.2 and 4.7). Values of vars are copied as they are, those of varsFrom and valueFrom are
-// strings. Every error is an *Error. spec.values and spec.readInputsFromSecrets are not looked at.
+// strings. Every error is an *Error.
 func Read(ctx context.Context, c client.Reader, namespace string, spec *v1alpha2.TerraformSpec) (*Result, error) {
 	v := variables{
 		objects: objects{reader: c, namespace: namespace, known: map[string]*object{}},
 		values:  map[string]value{},
+	}
+	if err := v.addValues(ctx, spec); err != nil {
+		return nil, err
 	}
 	for i := range spec.Vars {
 		if err := v.addVar(ctx, fmt.Sprintf("spec.vars[%d]", i), &spec.Vars[i]); err != nil {
@@ -86,6 +90,8 @@ type value struct {
 type variables struct {
 	objects objects
 	values  map[string]value
+	// more values from Secrets, and what was made of them.
+	more []string
 }
 
 func (v *variables) addVar(ctx context.Context, field string, from *v1alpha2.Variable) error {
@@ -200,6 +206,11 @@ func (v *variables) secrets() []string {
 	for _, val := range v.values {
 		if val.secret != "" {
 			set[val.secret] = true
+		}
+	}
+	for _, text := range v.more {
+		if text != "" {
+			set[text] = true
 		}
 	}
 	list := slices.Sorted(maps.Keys(set))

@@ -90,6 +90,14 @@ func (s *objects) get(ctx context.Context, kind, name string) (*object, error) {
 	return o, nil
 }
 
+// in gives access to another namespace.
+func (s *objects) in(namespace string) *objects {
+	if namespace == s.namespace {
+		return s
+	}
+	return &objects{reader: s.reader, namespace: namespace, known: map[string]*object{}, order: s.order}
+}
+
 // empty is an object of the kind to read into, and what then gives its data.
 func empty(kind string) (client.Object, func() map[string][]byte) {
 	if kind == kindSecret {

@@ -2,7 +2,7 @@
 //
 // A keepsake with digest sha256:<64 hex> of object NAME is
 //
-//	tfkeep-NAME-<8 hex>   keys keepsake.json (revision, spec), files.tar.gz, variables.json
+//	tfkeep-NAME-<8 hex>   keys keepsake.json (revision, spec), files.tar.gz, variables.json and, if there is any, provided.json
 //
 // The Secret belongs to the object and goes with it. The digest in the object's status is the commit: other Secrets don't
 // count, and Prune removes them.
@@ -40,6 +40,7 @@ const (
 	aboutKey     = "keepsake.json"
 	filesKey     = "files.tar.gz"
 	variablesKey = "variables.json"
+	providedKey  = "provided.json"
 
 	prefix       = "tfkeep-"
 	digestPrefix = "sha256:"
@@ -56,6 +57,8 @@ type Kept struct {
 	Files []byte
 	// Variables is a JSON object with the values of the root module's variables.
 	Variables []byte
+	// Provided is what the run was given besides variables; nil for nothing.
+	Provided []byte
 	// Secrets are the values in Variables that came from Secrets, to be redacted.
 	Secrets []string
 }
@@ -97,7 +100,10 @@ func Save(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, k *Ke
 		return "", 0, fmt.Errorf("encode the keepsake: %w", err)
 	}
 	data := map[string][]byte{aboutKey: said, filesKey: k.Files, variablesKey: k.Variables}
-	total := len(said) + len(k.Files) + len(k.Variables)
+	if len(k.Provided) > 0 {
+		data[providedKey] = k.Provided
+	}
+	total := len(said) + len(k.Files) + len(k.Variables) + len(k.Provided)
 	if total > MaxSize {
 		return "", 0, &TooLargeError{Size: total}
 	}
@@ -155,6 +161,7 @@ func Load(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform, diges
 	}
 	return &Kept{
 		Revision: said.Revision, Spec: said.Spec, Secrets: said.Secrets, Files: secret.Data[filesKey], Variables: secret.Data[variablesKey],
+		Provided: secret.Data[providedKey],
 	}, nil
 }
 
@@ -190,12 +197,16 @@ func belongs(secret *metav1.ObjectMeta, owner *v1alpha2.Terraform) bool {
 	return false
 }
 
-// digestOf covers the values of the three keys, and where each begins.
+// digestOf covers the values of the keys, and where each begins. The last key is one that earlier keepsakes did not have.
 func digestOf(data map[string][]byte) string {
 	sum := sha256.New()
 	for _, key := range []string{aboutKey, filesKey, variablesKey} {
 		fmt.Fprintf(sum, "%s %d\n", key, len(data[key]))
 		sum.Write(data[key])
+	}
+	if provided := data[providedKey]; len(provided) > 0 {
+		fmt.Fprintf(sum, "%s %d\n", providedKey, len(provided))
+		sum.Write(provided)
 	}
 	return digestPrefix + hex.EncodeToString(sum.Sum(nil))
 }

@@ -27,6 +27,11 @@ func Redact(text string, secrets []string) string {
 	return newRedactor(secrets).redact(text)
 }
 
+// Redactor is Redact for many texts: what can be prepared is prepared once. The function may be called concurrently.
+func Redactor(secrets []string) func(string) string {
+	return newRedactor(secrets).redact
+}
+
 // redactor finds many needles in one pass: by their first bytes, the longest first. It finds those of its base, too.
 type redactor struct {
 	needles map[[minSecret]byte][]string

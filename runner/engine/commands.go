@@ -29,12 +29,17 @@ var jsonInit = map[string]*version.Version{
 type InitOptions struct {
 	// Upgrade takes newer versions of providers and modules than those locked.
 	Upgrade bool
+	// BackendConfig is a file with more settings of the backend; "" for none.
+	BackendConfig string
 }
 
 // Init initialises the working directory with -reconfigure. Never with -force-copy or -migrate-state: these would copy
 // the state of one backend over that of another.
 func (e *Engine) Init(ctx context.Context, o InitOptions) error {
 	opts := []tfexec.InitOption{tfexec.Reconfigure(true), tfexec.Upgrade(o.Upgrade)}
+	if o.BackendConfig != "" {
+		opts = append(opts, tfexec.BackendConfig(o.BackendConfig))
+	}
 	return e.run(ctx, "init", func(ctx context.Context, out io.Writer) error {
 		if e.hasJSONInit() {
 			return e.tf.InitJSON(ctx, out, opts...)
