@@ -123,6 +123,7 @@ func (j *job) steps() []step {
 
 // work does the steps. Its error is a *failure.
 func (j *job) work(ctx context.Context) error {
+	j.tidyUp(ctx)
 	for _, s := range j.steps() {
 		j.report.step(ctx, s.name)
 		if err := j.take(ctx, s); err != nil {

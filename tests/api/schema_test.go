@@ -45,6 +45,7 @@ var additive = []string{
 	"status.appliesCompleted",
 	"status.appliesStarted",
 	"status.approval",
+	"status.formerRunner",
 	"status.kept",
 	"status.lastFailure",
 	"status.lastHandledForceAt",
