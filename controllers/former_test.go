@@ -123,3 +123,14 @@ func TestUnlockOrder_NamesTheRunnerThatTheIncumbentLeft(t *testing.T) {
 	g.Expect(order.FormerRunner).To(Equal(former), "an order of a person takes nothing away")
 	g.Expect(order.Evidence).To(ContainSubstring("forceUnlock: yes"))
 }
+
+func TestObserveApproval_TakesNoWordForAPlanOfTheIncumbent(t *testing.T) {
+	g := NewWithT(t)
+	tf := &infrav1.Terraform{Spec: infrav1.TerraformSpec{ApprovePlan: "plan-main-b8e362c206"}}
+	tf.Status.Plan.Pending, tf.Status.LastPlannedRevision = "plan-main-b8e362c206", "main@sha1:b8e362c206aabbcc"
+	o := &observation{now: noon}
+	g.Expect((&TerraformReconciler{}).observeApproval(t.Context(), tf, o)).To(Succeed())
+	g.Expect(tf.Status.Approval).To(BeNil(), "the id names a revision, and not what was planned")
+	g.Expect(o.approved).To(BeFalse())
+	g.Expect(tf.Status.SeenToken).To(Equal("plan-main-b8e362c206"), "nor does it count for the plan that is made in its place")
+}
