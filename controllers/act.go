@@ -35,6 +35,8 @@ func (r *TerraformReconciler) act(ctx context.Context, tf *infrav1.Terraform, o 
 		return d, nil
 	case decide.AddFinalizer:
 		return d, r.patchFinalizer(ctx, tf, controllerutil.AddFinalizer)
+	case decide.CleanFinalizers:
+		return d, r.cleanFinalizers(ctx, tf)
 	case decide.RemoveFinalizer:
 		if err := r.releaseBinding(ctx, tf); err != nil {
 			return d, err
@@ -55,6 +57,9 @@ func (r *TerraformReconciler) act(ctx context.Context, tf *infrav1.Terraform, o 
 	case decide.MarkLost:
 		return d, r.end(ctx, o.run, infrav1.RunFailed, infrav1.ReasonRunnerLost, "the runner ended without a report: "+o.howEnded())
 	case decide.DeletePod:
+		if isFormer(o.pod) {
+			return r.retire(ctx, tf, o, d)
+		}
 		return d, r.deletePod(ctx, tf, o)
 	}
 	return d, fmt.Errorf("unknown action %d", d.Action)
@@ -159,7 +164,8 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 			AppliesCompleted: tf.Status.AppliesCompleted,
 			Backend:          backendOf(&tf.Spec), Unlock: unlockOrder(tf, o.runs),
 			Kept: keptDigest(tf), StateOverride: tf.Annotations[infrav1.StateGuardOverrideAnnotation],
-			Plan: pendingPlan(tf, o.facts.Target),
+			Plan:   pendingPlan(tf, o.facts.Target),
+			TidyUp: o.tidyUp,
 		},
 	}
 	if tf.Status.State != nil && (tf.Status.State.Backend == "" || tf.Status.State.Backend == run.Spec.Backend) {

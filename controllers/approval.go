@@ -52,6 +52,9 @@ func (r *TerraformReconciler) fullRun(ctx context.Context, tf *infrav1.Terraform
 // what it does not cover.
 func (r *TerraformReconciler) observeApproval(ctx context.Context, tf *infrav1.Terraform, o *observation) error {
 	how := decide.Asked(tf, func(token string) decide.Match {
+		if tf.Status.Plan.Target == "" {
+			return decide.MatchNone // the incumbent's plan, which is not applied: what was approved is not known
+		}
 		switch plan.Matches(token, tf.Status.Plan.Pending, tf.Status.LastPlannedRevision) {
 		case plan.MatchExact:
 			return decide.MatchExact

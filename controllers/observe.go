@@ -45,6 +45,10 @@ type observation struct {
 	waits, adopted bool
 	// outOfService is the node of a silent runner that is tainted out-of-service.
 	outOfService string
+	// formerEnded: it has been recorded in this pass that the runner that the incumbent has left is at its end.
+	formerEnded bool
+	// tidyUp: in the namespace no runner of the incumbent is left.
+	tidyUp bool
 	// queue is the object's place, should it have to wait.
 	queue *infrav1.QueuePlace
 }
@@ -69,6 +73,9 @@ func (r *TerraformReconciler) observe(ctx context.Context, tf *infrav1.Terraform
 		return nil, err
 	}
 	if err := r.observePod(ctx, tf, o); err != nil {
+		return nil, err
+	}
+	if err := r.observeFormer(ctx, tf, o); err != nil {
 		return nil, err
 	}
 	if err := r.observeNode(ctx, o); err != nil {
@@ -144,7 +151,7 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 	st, deleting, mode := &tf.Status, !tf.DeletionTimestamp.IsZero(), plan.ParseApprove(tf.Spec.ApprovePlan).Mode
 	f := &o.facts
 	*f = decide.Facts{
-		Finalizer: controllerutil.ContainsFinalizer(tf, infrav1.Finalizer), Deleting: deleting,
+		Finalizer: controllerutil.ContainsFinalizer(tf, infrav1.Finalizer), Deleting: deleting, StrayFinalizers: hasStrayFinalizers(tf),
 		Suspended: tf.Spec.Suspend, Unsupported: unsupportedMessage(&tf.Spec), InvalidApprove: invalidApproveMessage(&tf.Spec),
 		Auto: mode == plan.ApproveAuto, AutoSafe: mode == plan.ApproveSafe, Disabled: mode == plan.ApproveDisable, PlanOnly: tf.Spec.PlanOnly,
 		DestroyOnDeletion: tf.Spec.DestroyResourcesOnDeletion, Destroy: tf.Spec.Destroy, Force: tf.Spec.Force,
@@ -170,10 +177,10 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 	return nil
 }
 
-// mayHaveResources: an apply was ordered, or the state has resources, or nobody can tell, because there are runs that a
-// status restored without them does not know.
+// mayHaveResources: an apply was ordered, also by the incumbent, or the state has resources, or nobody can tell, because there
+// are runs that a status restored without them does not know.
 func mayHaveResources(st *infrav1.TerraformStatus, runs []infrav1.TerraformRun) bool {
-	known := st.AppliesStarted > 0 || st.LastAppliedRevision != "" || st.State != nil && st.State.Resources > 0
+	known := st.AppliesStarted > 0 || appliedBefore(st) || st.State != nil && st.State.Resources > 0
 	return known || st.RunSequence == 0 && len(runs) > 0
 }
 

@@ -42,17 +42,23 @@ func orderedUnlock(tf *infrav1.Terraform) string {
 	return ""
 }
 
-// unlockOrder is for a new run: the lock that the spec names, and those of runs whose processes have ended.
+// unlockOrder is for a new run: the lock that the spec names, and those of runners whose processes have ended.
 func unlockOrder(tf *infrav1.Terraform, runs []infrav1.TerraformRun) *infrav1.Unlock {
-	dead := deadHolders(runs)
+	order := deadHolders(runs)
+	if former := tf.Status.FormerRunner; former != nil {
+		if order == nil {
+			order = &infrav1.Unlock{Evidence: "the process of the runner that tofu-controller has left has ended"}
+		}
+		order.FormerRunner = former.DeepCopy()
+	}
 	id := orderedUnlock(tf)
 	if id == "" {
-		return dead
+		return order
 	}
-	order := &infrav1.Unlock{ID: id, Evidence: fmt.Sprintf("ordered by spec.tfstate.forceUnlock: %s", tf.Spec.TfState.ForceUnlock)}
-	if dead != nil {
-		order.Hostnames = dead.Hostnames
+	if order == nil {
+		order = &infrav1.Unlock{}
 	}
+	order.ID, order.Evidence = id, fmt.Sprintf("ordered by spec.tfstate.forceUnlock: %s", tf.Spec.TfState.ForceUnlock)
 	return order
 }
 

@@ -26,7 +26,7 @@ const (
 // report writes what the pass has found: at most one patch of the status, under the version that was observed. Events
 // follow the patch, so that nothing is announced that did not stick.
 func (r *TerraformReconciler) report(ctx context.Context, before, tf *infrav1.Terraform, o *observation, d decide.Decision) (ctrl.Result, error) {
-	if d.Action == decide.AddFinalizer || d.Action == decide.RemoveFinalizer {
+	if d.Action == decide.AddFinalizer || d.Action == decide.CleanFinalizers || d.Action == decide.RemoveFinalizer {
 		r.announceAbandoned(ctx, tf, o, d)
 		return ctrl.Result{}, nil
 	}

@@ -12,11 +12,14 @@ same() {
 }
 
 controller_gen=(go tool -modfile=../hack/tools/controller-gen/go.mod controller-gen)
-mkdir "$fresh/crd" "$fresh/object"
-(cd api && "${controller_gen[@]}" object paths=./... output:object:dir="$fresh/object" \
-  && "${controller_gen[@]}" crd paths=./... output:crd:dir="$fresh/crd")
+mkdir "$fresh/crd"
+(cd api && "${controller_gen[@]}" crd paths=./... output:crd:dir="$fresh/crd")
 same "config/crd/bases" config/crd/bases "$fresh/crd" "make generate"
-same "api deepcopy" api/v1alpha2/zz_generated.deepcopy.go "$fresh/object/zz_generated.deepcopy.go" "make generate"
+for package in api/*/zz_generated.deepcopy.go; do
+  version=$(basename "$(dirname "$package")")
+  (cd api && "${controller_gen[@]}" object paths="./$version" output:object:dir="$fresh/$version")
+  same "$package" "$package" "$fresh/$version/zz_generated.deepcopy.go" "make generate"
+done
 
 for module in . api; do
   if (cd "$module" && go mod tidy -diff); then echo "verified $module/go.mod"; else

@@ -130,6 +130,7 @@ func (j *job) steps() []step {
 
 // work does the steps. Its error is a *failure.
 func (j *job) work(ctx context.Context) error {
+	j.tidyUp(ctx)
 	if err := j.walk(ctx, j.steps()); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -86,7 +87,7 @@ func (j *job) lockToRelease(ctx context.Context, order *v1alpha2.Unlock) (string
 		return "", err
 	}
 	host := hostOf(info.Who)
-	if host != "" && slices.Contains(order.Hostnames, host) {
+	if host != "" && (slices.Contains(order.Hostnames, host) || takenBy(order.FormerRunner, host, info)) {
 		return info.ID, nil
 	}
 	if order.ID == "" || order.ID != info.ID {
@@ -98,6 +99,16 @@ func (j *job) lockToRelease(ctx context.Context, order *v1alpha2.Unlock) (string
 		return "", err
 	}
 	return info.ID, err
+}
+
+// takenBy says that a lock is of this runner of the incumbent: of its hostname, which its other pods have too, and of its
+// lifetime. The kubelet's times are whole seconds.
+func takenBy(former *v1alpha2.FormerRunner, host string, info *v1alpha2.LockInfo) bool {
+	if former == nil || former.Hostname != host {
+		return false
+	}
+	created, known := lockTime(info.Created)
+	return known && !created.Before(former.StartedAt.Time) && created.Before(former.EndedAt.Add(time.Second))
 }
 
 // runAtWork is the name of the run of this namespace that works on that host, "" for none. An order does not release its

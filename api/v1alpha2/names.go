@@ -4,6 +4,10 @@ const (
 	// Finalizer of a Terraform object.
 	Finalizer = "finalizers.tf.contrib.fluxcd.io"
 
+	// DependencyFinalizerPrefix begins the finalizers by which the incumbent held an object for those that depend on it. They
+	// are removed, and never made: what depends on an object is looked up.
+	DependencyFinalizerPrefix = "tf.dependency.of."
+
 	// RunnerFinalizer keeps a runner pod until its run is accounted for.
 	RunnerFinalizer = "infra.contrib.fluxcd.io/runner"
 
@@ -39,6 +43,9 @@ const (
 
 	// TerraformLabel on a runner pod holds its namespace, on TLS Secrets of the incumbent "true".
 	TerraformLabel = "infra.contrib.fluxcd.io/terraform"
+
+	// FormerTLSSecretPrefix begins the names of the TLS Secrets that the incumbent has made in every namespace.
+	FormerTLSSecretPrefix = "terraform-runner.tls-"
 
 	// TerraformNameLabel holds the name of the Terraform object, hashed over 63 characters (SafeLabelValue).
 	TerraformNameLabel = "infra.contrib.fluxcd.io/terraform-name"

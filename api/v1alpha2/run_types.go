@@ -21,7 +21,7 @@ const (
 
 // TerraformRunSpec is a work order. The controller writes it once; only cancel may be added afterwards. Each field
 // compares itself with its old value; what is left for the whole is that none comes or goes.
-// +kubebuilder:validation:XValidation:rule="has(self.requestedAt) == has(oldSelf.requestedAt) && has(self.appliesCompleted) == has(oldSelf.appliesCompleted) && has(self.plan) == has(oldSelf.plan) && has(self.approval) == has(oldSelf.approval) && has(self.state) == has(oldSelf.state) && has(self.backend) == has(oldSelf.backend) && has(self.unlock) == has(oldSelf.unlock) && has(self.kept) == has(oldSelf.kept) && has(self.stateOverride) == has(oldSelf.stateOverride)",message="a run is immutable, only cancel may be set"
+// +kubebuilder:validation:XValidation:rule="has(self.requestedAt) == has(oldSelf.requestedAt) && has(self.appliesCompleted) == has(oldSelf.appliesCompleted) && has(self.plan) == has(oldSelf.plan) && has(self.approval) == has(oldSelf.approval) && has(self.state) == has(oldSelf.state) && has(self.backend) == has(oldSelf.backend) && has(self.unlock) == has(oldSelf.unlock) && has(self.kept) == has(oldSelf.kept) && has(self.stateOverride) == has(oldSelf.stateOverride) && has(self.tidyUp) == has(oldSelf.tidyUp)",message="a run is immutable, only cancel may be set"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || has(self.cancel)",message="a cancelled run stays cancelled"
 // +kubebuilder:validation:XValidation:rule="self.operation != 'Apply' || has(self.plan)",message="an apply names the stored plan that it applies"
 type TerraformRunSpec struct {
@@ -108,6 +108,12 @@ type TerraformRunSpec struct {
 	// +optional
 	StateOverride string `json:"stateOverride,omitempty"`
 
+	// TidyUp lets the runner delete the TLS Secrets that the incumbent has left in the namespace: no runner of it is there any
+	// more.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
+	// +optional
+	TidyUp bool `json:"tidyUp,omitempty"`
+
 	// Cancel asks the runner to stop.
 	// +optional
 	Cancel *Cancel `json:"cancel,omitempty"`
@@ -148,6 +154,10 @@ type Unlock struct {
 	// Hostnames of runner pods whose processes have provably ended: a lock that one of them holds is nobody's.
 	// +optional
 	Hostnames []string `json:"hostnames,omitempty"`
+	// FormerRunner is a runner pod of the incumbent whose process has provably ended: a lock of its hostname is nobody's, if it
+	// was taken in its lifetime.
+	// +optional
+	FormerRunner *FormerRunner `json:"formerRunner,omitempty"`
 	// Evidence that its holder is gone, or the order of a person.
 	Evidence string `json:"evidence"`
 }

@@ -119,6 +119,11 @@ type TerraformStatus struct {
 	// +optional
 	StateOverride *StateOverride `json:"stateOverride,omitempty"`
 
+	// FormerRunner is the runner pod that the incumbent has left behind, and whose process has ended. It is forgotten with
+	// the first run that succeeds.
+	// +optional
+	FormerRunner *FormerRunner `json:"formerRunner,omitempty"`
+
 	// Kept is what the last apply has kept, so that a destroy needs neither source nor inputs.
 	// +optional
 	Kept *KeptStatus `json:"kept,omitempty"`
@@ -138,6 +143,22 @@ type StateOverride struct {
 
 	// At is when that run ended.
 	At metav1.Time `json:"at"`
+}
+
+// FormerRunner is a runner pod of the incumbent whose process has provably ended. All its pods of one object have the same
+// hostname, so that the time tells its locks from those of others.
+type FormerRunner struct {
+	// PodUID is the UID of the pod.
+	PodUID string `json:"podUID"`
+
+	// Hostname of the pod.
+	Hostname string `json:"hostname"`
+
+	// StartedAt is when the pod was started.
+	StartedAt metav1.Time `json:"startedAt"`
+
+	// EndedAt is when its process ended, by the kubelet's report.
+	EndedAt metav1.Time `json:"endedAt"`
 }
 
 // KeptStatus names what an apply has kept in a Secret of the object's namespace.

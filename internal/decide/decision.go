@@ -10,6 +10,8 @@ const (
 	Rest Action = iota
 	// AddFinalizer puts our finalizer on the object.
 	AddFinalizer
+	// CleanFinalizers takes off the finalizers that are named after other objects.
+	CleanFinalizers
 	// RemoveFinalizer lets the object go.
 	RemoveFinalizer
 	// Reserve writes the next run's name into the status, and nothing else, so that of two controllers one loses.
@@ -34,7 +36,7 @@ const (
 )
 
 var actionNames = [...]string{
-	"Rest", "AddFinalizer", "RemoveFinalizer", "Reserve", "Start", "Withdraw", "Drop", "StartPod", "CancelRun", "AbandonRun",
+	"Rest", "AddFinalizer", "CleanFinalizers", "RemoveFinalizer", "Reserve", "Start", "Withdraw", "Drop", "StartPod", "CancelRun", "AbandonRun",
 	"MarkLost", "DeletePod",
 }
 

@@ -12,6 +12,8 @@ import "time"
 type Facts struct {
 	// Finalizer is on the object.
 	Finalizer bool
+	// StrayFinalizers: the incumbent has put finalizers on the object that are named after others.
+	StrayFinalizers bool
 	// Deleting: the object has a deletion timestamp.
 	Deleting bool
 	// Suspended is spec.suspend.

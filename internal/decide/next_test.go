@@ -86,6 +86,18 @@ func TestNext(t *testing.T) {
 			reason: "the finalizer is on the object before anything is made that it guards",
 			facts:  settled(func(f *Facts) { f.Finalizer = false }), action: AddFinalizer,
 		},
+		"the incumbent's dependency finalizers": {
+			reason: "nobody else would take them off, and the object could never go",
+			facts:  settled(deleting, func(f *Facts) { f.StrayFinalizers = true }), action: CleanFinalizers,
+		},
+		"the incumbent's dependency finalizers, when ours is off": {
+			reason: "an object that was let go must not stay for the sake of a name",
+			facts:  settled(deleting, func(f *Facts) { f.StrayFinalizers, f.Finalizer = true, false }), action: CleanFinalizers,
+		},
+		"the incumbent's dependency finalizers, when a run is reserved": {
+			reason: "a reservation is kept for the next pass",
+			facts:  settled(func(f *Facts) { f.StrayFinalizers = true; f.Run.State = RunReserved }), action: CleanFinalizers,
+		},
 		"let go": {
 			reason: "somebody else's finalizer is none of our business",
 			facts:  settled(deleting, func(f *Facts) { f.Finalizer = false }), posture: Resting,

@@ -10,6 +10,7 @@ type rule struct {
 // rules are asked in this order; the first that applies decides. The last always does.
 var rules = []rule{
 	// The object's own beginning and end.
+	{"finalizers named after other objects go", strayFinalizers, does(CleanFinalizers)},
 	{"the object is gone", isGone, rest},
 	{"the finalizer comes first", lacksFinalizer, does(AddFinalizer)},
 
@@ -66,7 +67,7 @@ var rules = []rule{
 // A run is begun in two passes: the first reserves its name (Reserve), the second, which sees the reservation, asks the
 // rules once more and creates the run (Start), or creates it cancelled (Withdraw).
 func Next(f Facts) Decision {
-	if f.Run.State == RunReserved && f.Finalizer {
+	if f.Run.State == RunReserved && f.Finalizer && !f.StrayFinalizers {
 		f.Run, f.Queue, f.Pod = Run{}, Queue{}, Pod{} // a reservation has its place; a pod that is left goes before its own comes
 		d := decide(&f)
 		if d.Action == Reserve {

@@ -6,6 +6,9 @@ import (
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 )
 
+// strayFinalizers hold nothing, as nobody would ever take them off: what depends on an object is asked for when it is deleted.
+func strayFinalizers(f *Facts) bool { return f.StrayFinalizers }
+
 func isGone(f *Facts) bool { return f.Deleting && !f.Finalizer }
 
 func lacksFinalizer(f *Facts) bool { return !f.Finalizer }

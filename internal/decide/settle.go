@@ -146,6 +146,7 @@ func (s settlement) succeeded() {
 	if !unhealthy(s.run) {
 		st.LastSuccessfulReconcileAt = s.finishedAt()
 	}
+	st.FormerRunner = nil
 	if st.Lock.Pending != "" {
 		st.Lock.LastApplied, st.Lock.Pending = st.Lock.Pending, ""
 	}
@@ -162,6 +163,9 @@ func (s settlement) finishedAt() *metav1.Time {
 func (s settlement) planned() {
 	st := &s.tf.Status
 	s.succeeded()
+	if apimeta.IsStatusConditionPresentAndEqual(st.Conditions, v1alpha2.ConditionApply, metav1.ConditionUnknown) {
+		apimeta.RemoveStatusCondition(&st.Conditions, v1alpha2.ConditionApply) // the incumbent's "Apply started", never ended
+	}
 	st.LastPlannedRevision = s.run.Spec.Source.Revision
 	st.LastPlannedGeneration = s.run.Spec.Generation
 	st.LastPlanAt = s.now.DeepCopy() // not the runner's clock: the next plan is due by ours

@@ -213,3 +213,18 @@ func TestSettle_StateThatTheGuardHasNotPassedIsNotRecorded(t *testing.T) {
 		})
 	}
 }
+
+func TestSettle_ForgetsWhatTheIncumbentLeftUndone(t *testing.T) {
+	g := NewWithT(t)
+	tf := activeTerraform()
+	tf.Status.FormerRunner = &v1alpha2.FormerRunner{PodUID: "1", Hostname: "net-tf-runner"}
+	apimeta.SetStatusCondition(&tf.Status.Conditions, metav1.Condition{Type: v1alpha2.ConditionApply, Status: metav1.ConditionUnknown, Reason: "Progressing", Message: "Apply started"})
+	failedRun := finishedRun(v1alpha2.OperationPlan, v1alpha2.RunFailed, failing(v1alpha2.ReasonTFExecPlanFailed))
+	Settle(tf, failedRun, now, day)
+	g.Expect(tf.Status.FormerRunner).NotTo(BeNil(), "its lock may still be in the way")
+
+	tf.Status.ActiveRun = &v1alpha2.ActiveRun{Name: "net-1", Sequence: 1}
+	Settle(tf, finishedRun(v1alpha2.OperationPlan, v1alpha2.RunSucceeded), now, day)
+	g.Expect(tf.Status.FormerRunner).To(BeNil())
+	g.Expect(apimeta.FindStatusCondition(tf.Status.Conditions, v1alpha2.ConditionApply)).To(BeNil(), "there is nothing to apply: none is going on")
+}

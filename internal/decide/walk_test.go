@@ -295,7 +295,7 @@ func (w world) after(d *Decision) []world {
 	case DeletePod:
 		r.pod, r.ofRun, r.stuck, r.overdue, r.kept = PodNone, false, false, false, false
 		return []world{with(r)}
-	case AddFinalizer, RemoveFinalizer:
+	case AddFinalizer, CleanFinalizers, RemoveFinalizer:
 		return nil
 	}
 	panic("no such action")

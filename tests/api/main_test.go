@@ -4,6 +4,7 @@ package api_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
+	"github.com/terraform-controller/terraform-controller/api/v1alpha1"
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 )
 
@@ -57,7 +59,7 @@ func run(m *testing.M) (code int, err error) {
 		}
 	}()
 	scheme := runtime.NewScheme()
-	if err := v1alpha2.AddToScheme(scheme); err != nil {
+	if err := errors.Join(v1alpha1.AddToScheme(scheme), v1alpha2.AddToScheme(scheme)); err != nil {
 		return 0, fmt.Errorf("adding the types to the scheme: %w", err)
 	}
 	server.client, err = client.New(config, client.Options{Scheme: scheme})

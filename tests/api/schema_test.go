@@ -45,6 +45,7 @@ var additive = []string{
 	"status.appliesCompleted",
 	"status.appliesStarted",
 	"status.approval",
+	"status.formerRunner",
 	"status.kept",
 	"status.lastFailure",
 	"status.lastHandledForceAt",
@@ -71,22 +72,24 @@ var additiveValues = map[string][]string{
 }
 
 func TestSchema_HasEveryFieldOfTheIncumbent(t *testing.T) {
-	theirs, ours := incumbentFacts(t), schemaFacts(version(t, crd(t, "terraforms"), "v1alpha2"))
-	if len(theirs) == 0 {
-		t.Fatal("testdata/incumbent-fields.json has no field of v1alpha2")
-	}
-	for _, path := range slices.Sorted(maps.Keys(theirs)) {
-		got, found := ours[path]
-		if !found {
-			t.Errorf("%s: the incumbent has it, we have not", path)
-			continue
+	for _, served := range []string{"v1alpha1", "v1alpha2"} {
+		theirs, ours := incumbentFacts(t, served), schemaFacts(version(t, crd(t, "terraforms"), served))
+		if len(theirs) == 0 {
+			t.Fatalf("testdata/incumbent-fields.json has no field of %s", served)
 		}
-		got.Enum = without(t, got, additiveValues[path])
-		if want := theirs[path]; encode(t, got) != encode(t, want) {
-			t.Errorf("%s\n  incumbent %s\n  ours      %s", path, encode(t, want), encode(t, got))
+		for _, path := range slices.Sorted(maps.Keys(theirs)) {
+			got, found := ours[path]
+			if !found {
+				t.Errorf("%s %s: the incumbent has it, we have not", served, path)
+				continue
+			}
+			got.Enum = without(t, got, additiveValues[path])
+			if want := theirs[path]; encode(t, got) != encode(t, want) {
+				t.Errorf("%s %s\n  incumbent %s\n  ours      %s", served, path, encode(t, want), encode(t, got))
+			}
 		}
+		t.Logf("figure: %d fields of the incumbent's %s compared with ours", len(theirs), served)
 	}
-	t.Logf("figure: %d fields of the incumbent's v1alpha2 compared with ours", len(theirs))
 }
 
 // without takes the additive values, which have to be there, from an enum.
@@ -100,7 +103,7 @@ func without(t *testing.T, f fact, values []string) []json.RawMessage {
 }
 
 func TestSchema_AddsOnlyWhatIsListed(t *testing.T) {
-	theirs, ours := incumbentFacts(t), schemaFacts(version(t, crd(t, "terraforms"), "v1alpha2"))
+	theirs, ours := incumbentFacts(t, "v1alpha2"), schemaFacts(version(t, crd(t, "terraforms"), "v1alpha2"))
 	used := map[string]bool{}
 	for _, path := range slices.Sorted(maps.Keys(ours)) {
 		if _, found := theirs[path]; found {
@@ -124,14 +127,16 @@ func TestSchema_AddsOnlyWhatIsListed(t *testing.T) {
 }
 
 func TestSchema_ExplainsEveryField(t *testing.T) {
-	for _, plural := range []string{"terraforms", "terraformruns"} {
-		root := version(t, crd(t, plural), "v1alpha2").Schema.OpenAPIV3Schema
+	for _, kind := range []struct{ plural, version string }{
+		{"terraforms", "v1alpha1"}, {"terraforms", "v1alpha2"}, {"terraformruns", "v1alpha2"},
+	} {
+		root := version(t, crd(t, kind.plural), kind.version).Schema.OpenAPIV3Schema
 		for _, part := range []string{"spec", "status"} {
 			schema := root.Properties[part]
 			walk(&schema, part, false, func(path string, _ bool, s *apiextensionsv1.JSONSchemaProps) {
 				isItem := strings.HasSuffix(path, "[]") || strings.HasSuffix(path, "{}")
 				if !isItem && strings.TrimSpace(s.Description) == "" {
-					t.Errorf("%s %s has no description: kubectl explain says nothing", plural, path)
+					t.Errorf("%s %s %s has no description: kubectl explain says nothing", kind.plural, kind.version, path)
 				}
 			})
 		}
@@ -162,7 +167,7 @@ func isWithin(path, ancestor string) bool {
 	return found && (rest == "" || strings.ContainsRune(".[{", rune(rest[0])))
 }
 
-func incumbentFacts(t *testing.T) map[string]fact {
+func incumbentFacts(t *testing.T, version string) map[string]fact {
 	t.Helper()
 	content, err := os.ReadFile("testdata/incumbent-fields.json")
 	if err != nil {
@@ -174,7 +179,7 @@ func incumbentFacts(t *testing.T) map[string]fact {
 	}
 	facts := map[string]fact{}
 	for _, f := range all {
-		if f.Version == "v1alpha2" {
+		if f.Version == version {
 			f.Version = ""
 			facts[f.Path] = f
 		}
