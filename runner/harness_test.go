@@ -237,11 +237,12 @@ func (w *world) newRun(operation v1alpha2.Operation, change func(*v1alpha2.Terra
 	if change != nil {
 		change(run)
 	}
-	api.Create(w.t, run)
+	// The controller reserves a run before it creates it, too.
 	w.terraform.Status.ActiveRun = &v1alpha2.ActiveRun{Name: run.Name, Sequence: int64(w.runs)}
 	if err := api.Client.Status().Update(w.t.Context(), w.terraform); err != nil {
 		w.t.Fatal(err)
 	}
+	api.Create(w.t, run)
 	return run
 }
 
