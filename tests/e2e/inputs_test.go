@@ -129,6 +129,26 @@ func TestInputs_AllTogetherInPlanApplyAndDestroy(t *testing.T) {
 	s.LeavesNothing()
 }
 
+// TestInputs_AreKeptByAnApplyInThePodOfItsPlan: such an apply reads nothing again, but what it keeps has all of it.
+func TestInputs_AreKeptByAnApplyInThePodOfItsPlan(t *testing.T) {
+	t.Parallel()
+	s := story.New(t, system, everyInput)
+	secrets := inputSecrets(s)
+	for _, secret := range secrets {
+		s.Expect(system.Client.Create(s.Ctx, secret)).To(Succeed())
+	}
+	s.Create(story.Auto, withEveryInput)
+	s.Becomes(metav1.ConditionTrue, infrav1.ReasonOutputsWritten, ContainSubstring(s.Revision()))
+	pods := podsOfRuns(s)
+	s.Expect(pods).To(HaveLen(2))
+	s.Expect(pods[1]).To(Equal(pods[0]))
+	for _, secret := range secrets {
+		s.Expect(system.Client.Delete(s.Ctx, secret)).To(Succeed())
+	}
+	s.DeleteObject()
+	s.LeavesNothing()
+}
+
 func TestInputs_SayWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{"app/main.tf": "", "broken/main.tf.tpl": "\n{{ .Values.typo }}"}
