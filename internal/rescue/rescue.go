@@ -146,5 +146,9 @@ func unpack(packed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return io.ReadAll(io.LimitReader(r, maxState))
+	content, err := io.ReadAll(io.LimitReader(r, maxState+1))
+	if len(content) > maxState {
+		return nil, fmt.Errorf("it is larger than %d MiB", maxState>>20)
+	}
+	return content, err
 }
