@@ -33,8 +33,12 @@ import (
 )
 
 const (
-	patience  = 30 * time.Second
-	asProgram = "TERRAFORM_CONTROLLER_TEST_PROGRAM"
+	patience = 30 * time.Second
+
+	// kindsPatience: an API server forgets a kind only when its objects are gone, asked every five seconds, and renews a list
+	// of kinds that it was late to renew after a minute.
+	kindsPatience = 3 * time.Minute
+	asProgram     = "TERRAFORM_CONTROLLER_TEST_PROGRAM"
 )
 
 var api *apiserver.Server
@@ -232,7 +236,7 @@ func TestController_StartsWithoutFluxAndSeesItCome(t *testing.T) {
 
 	admin = installed(t)
 	artifact := &sourcev1.ExternalArtifact{ObjectMeta: metav1.ObjectMeta{Namespace: other, Name: "app"}}
-	g.Eventually(func() error { return admin.Create(t.Context(), artifact) }, patience).Should(Succeed())
+	g.Eventually(func() error { return admin.Create(t.Context(), artifact) }, kindsPatience).Should(Succeed())
 	artifact.Status.Artifact = &meta.Artifact{
 		Digest: "sha256:" + fmt.Sprintf("%064d", 1), Revision: "latest@sha256:0123456789", URL: "http://source/app.tar.gz",
 		Path: "app.tar.gz", LastUpdateTime: metav1.Now(),
@@ -240,7 +244,7 @@ func TestController_StartsWithoutFluxAndSeesItCome(t *testing.T) {
 	g.Expect(admin.Status().Update(t.Context(), artifact)).To(Succeed())
 	g.Eventually(func() error {
 		return admin.Get(t.Context(), client.ObjectKey{Namespace: tf.Namespace, Name: "external-tf-runner"}, &corev1.Pod{})
-	}, patience).Should(Succeed(), "the new kind's watch wakes the object, long before its next try")
+	}, kindsPatience).Should(Succeed(), "the new kind's watch wakes the object, long before its next try")
 }
 
 // withoutSources takes the kinds of source-controller from the cluster.
@@ -258,7 +262,7 @@ func withoutSources(t *testing.T) {
 		for _, group := range groups.Groups {
 			g.Expect(group.Name).NotTo(Equal(sourcev1.GroupVersion.Group))
 		}
-	}, patience).Should(Succeed())
+	}, kindsPatience).Should(Succeed())
 }
 
 // servesArtifacts asks as a runner would, but without a token.
