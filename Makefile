@@ -7,11 +7,14 @@ SHELL := bash
 VERSION ?= v0.0.0-dev
 CLUSTER_DIR ?= build/cluster
 IMAGE_RUNNER_DIR ?= build/runner-image
-UNIT_PACKAGES ?= $(shell go list ./... | grep -vE '/tests/(e2e|faults)')
+UNIT_PACKAGES ?= $(shell go list ./... | grep -vE '/tests/(e2e|faults|soak)')
 E2E_PACKAGES ?= ./tests/e2e
 UNIT_TIMEOUT ?= 10m
 E2E_TIMEOUT ?= 30m
 FAULTS_TIMEOUT ?= 40m
+SOAK_OBJECTS ?= 200
+SOAK_TENANTS ?= 20
+SOAK_FOR ?= 20m
 # RUN=Name limits tests to those whose names match.
 RUN ?=
 # KEEP=1 leaves the demo's cluster running.
@@ -93,6 +96,12 @@ test-e2e: ## Run the end-to-end tests on a local cluster
 faults: companions build image-runner ## Break things for real, in every phase (the long form of the fault tests)
 	@mkdir -p build/test
 	@$(GO_TEST) -count=1 -parallel 6 -timeout $(FAULTS_TIMEOUT) ./tests/faults $(call report,faults,-v live=1)
+
+.PHONY: soak
+soak: companions build image-runner ## Break things at random for 20 minutes, with 200 objects (SOAK_OBJECTS, SOAK_FOR)
+	@mkdir -p build/test
+	@$(GO_TEST) -count=1 -timeout 90m ./tests/soak -soak.objects=$(SOAK_OBJECTS) -soak.tenants=$(SOAK_TENANTS) \
+		-soak.for=$(SOAK_FOR) -soak.every=10s $(call report,soak,-v live=1)
 
 .PHONY: verify
 verify: ## Fail when generated files or go.mod are stale, or code is not formatted
