@@ -16,6 +16,7 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
+	"github.com/terraform-controller/terraform-controller/internal/bundle"
 	"github.com/terraform-controller/terraform-controller/internal/keepsake"
 )
 
@@ -140,7 +141,7 @@ func (j *job) store(ctx context.Context) (*v1alpha2.RunKept, error) {
 	}
 	j.toKeep.Revision, j.toKeep.Spec, j.toKeep.Files = j.run.Spec.Source.Revision, *j.spec.DeepCopy(), packed
 	stored := &v1alpha2.RunKept{}
-	var tooLarge *keepsake.TooLargeError
+	var tooLarge *bundle.TooLargeError
 	err = retry(ctx, keepPatience, func(ctx context.Context) (err error) {
 		stored.Digest, stored.Size, err = keepsake.Save(ctx, j.cfg.Client, j.owner, j.toKeep)
 		if errors.As(err, &tooLarge) {

@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	"github.com/terraform-controller/terraform-controller/internal/rescue"
+	"github.com/terraform-controller/terraform-controller/internal/bundle"
 )
 
 // retry repeats f while the API server is away, busy, or not yet of the opinion that this pod may do it (a RoleBinding
@@ -44,7 +44,7 @@ func worthRetrying(err error) bool {
 	if errors.Is(err, ErrRefused) || errors.Is(err, errNotNewer) {
 		return false
 	}
-	if _, never := errors.AsType[*rescue.TooLargeError](err); never {
+	if _, never := errors.AsType[*bundle.TooLargeError](err); never {
 		return false
 	}
 	switch apierrors.ReasonForError(err) {

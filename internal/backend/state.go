@@ -2,7 +2,6 @@ package backend
 
 import (
 	"bufio"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/bundle"
 )
 
 const (
@@ -38,8 +38,6 @@ func (e *StateError) Error() string { return e.Message }
 
 // Unwrap is Err.
 func (e *StateError) Unwrap() error { return e.Err }
-
-var errTooLarge = fmt.Errorf("it is larger than %d MiB", maxState>>20)
 
 // ReadState reads what identifies the state, without the engine. It is nil when there is none: no Secret, or one
 // that nothing was written to yet (the engine makes the Secret before it writes the state). A Secret that can't be
@@ -129,17 +127,9 @@ func (p *stateParts) Read(into []byte) (int, error) {
 // state decompresses and decodes.
 func (p *stateParts) state() (*v1alpha2.StateStatus, error) {
 	buffered := bufio.NewReader(p)
-	unzipped, err := gzip.NewReader(buffered)
+	content, err := bundle.Read(buffered, maxState)
 	if err != nil {
 		return nil, truncated(err)
-	}
-	unzipped.Multistream(false)
-	content, err := io.ReadAll(io.LimitReader(unzipped, maxState+1))
-	if err != nil {
-		return nil, truncated(err)
-	}
-	if len(content) > maxState {
-		return nil, errTooLarge
 	}
 	if buffered.Buffered() > 0 || len(p.current) > 0 {
 		return nil, errors.New("there is more in it than a state")

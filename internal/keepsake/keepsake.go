@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/bundle"
 )
 
 const (
@@ -33,9 +34,8 @@ const (
 	// DigestAnnotation holds the digest of a keepsake.
 	DigestAnnotation = "infra.contrib.fluxcd.io/keepsake-digest"
 
-	// MaxFiles limits the packed files, in bytes; MaxSize a whole keepsake: the API server takes 1 MiB with everything.
+	// MaxFiles limits the packed files, in bytes.
 	MaxFiles = 768 << 10
-	MaxSize  = 1000 << 10
 
 	aboutKey     = "keepsake.json"
 	filesKey     = "files.tar.gz"
@@ -70,17 +70,6 @@ type about struct {
 	Secrets  []string               `json:"secrets,omitempty"`
 }
 
-// TooLargeError is a keepsake that no Secret can hold.
-type TooLargeError struct {
-	// Size of it, in bytes.
-	Size int
-}
-
-// Error says how large it is.
-func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("it has %d bytes, and a Secret holds %d", e.Size, MaxSize)
-}
-
 // Error is a keepsake that can't be worked from. Other errors of Load are the API server's.
 type Error struct {
 	// Message is the whole text.
@@ -93,7 +82,8 @@ func (e *Error) Error() string { return e.Message }
 var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 // Save stores a keepsake under its digest, and gives digest and size (bytes). Storing the same again is success. What is
-// stored under other digests stays, until Prune. The error for one that does not fit is a *TooLargeError.
+// stored under other digests stays, until Prune. The error for one that does not fit is a
+// *bundle.TooLargeError.
 func Save(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, k *Kept) (digest string, size int64, err error) {
 	said, err := json.Marshal(about{Revision: k.Revision, Spec: k.Spec, Secrets: k.Secrets})
 	if err != nil {
@@ -104,8 +94,8 @@ func Save(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, k *Ke
 		data[providedKey] = k.Provided
 	}
 	total := len(said) + len(k.Files) + len(k.Variables) + len(k.Provided)
-	if total > MaxSize {
-		return "", 0, &TooLargeError{Size: total}
+	if err := bundle.Fits(total, bundle.MaxSecret); err != nil {
+		return "", 0, err
 	}
 	digest = digestOf(data)
 	secret := secretOf(owner, digest, data)
@@ -168,20 +158,17 @@ func Load(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform, diges
 // Prune deletes the keepsakes of the object but the one with keepDigest; "" deletes all. Those of other objects stay,
 // whatever their labels say.
 func Prune(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, keepDigest string) error {
-	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
-	selector := client.MatchingLabels{OfLabel: v1alpha2.SafeLabelValue(owner.Name)}
-	if err := c.List(ctx, list, client.InNamespace(owner.Namespace), selector); err != nil {
+	found, err := bundle.List(ctx, c, owner, OfLabel)
+	if err != nil {
 		return explain("find old keepsakes", owner.Namespace, err)
 	}
 	var errs []error
-	for i := range list.Items {
-		secret := &list.Items[i]
+	for i := range found {
+		secret := &found[i]
 		if keepDigest != "" && secret.Annotations[DigestAnnotation] == keepDigest || !belongs(&secret.ObjectMeta, owner) {
 			continue
 		}
-		err := client.IgnoreNotFound(c.Delete(ctx, secret, client.Preconditions{UID: &secret.UID}))
-		if err != nil {
+		if err := bundle.Delete(ctx, c, secret); err != nil {
 			errs = append(errs, explain(fmt.Sprintf("delete the old keepsake in Secret %q", owner.Namespace+"/"+secret.Name), owner.Namespace, err))
 		}
 	}
@@ -212,18 +199,10 @@ func digestOf(data map[string][]byte) string {
 }
 
 func secretOf(owner *v1alpha2.Terraform, digest string, data map[string][]byte) *corev1.Secret {
-	return &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: owner.Namespace, Name: secretName(owner.Name, digest),
-			Labels:      map[string]string{OfLabel: v1alpha2.SafeLabelValue(owner.Name)},
-			Annotations: map[string]string{DigestAnnotation: digest},
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: v1alpha2.GroupVersion.String(), Kind: v1alpha2.TerraformKind, Name: owner.Name, UID: owner.UID,
-			}},
-		},
-		Type: corev1.SecretTypeOpaque,
-		Data: data,
-	}
+	secret := bundle.Secret(owner, secretName(owner.Name, digest), data)
+	secret.Labels[OfLabel] = v1alpha2.SafeLabelValue(owner.Name)
+	secret.Annotations[DigestAnnotation] = digest
+	return secret
 }
 
 func secretName(name, digest string) string {
@@ -231,9 +210,5 @@ func secretName(name, digest string) string {
 }
 
 func explain(doing, namespace string, err error) error {
-	err = fmt.Errorf("%s: %w", doing, err)
-	if apierrors.IsForbidden(err) {
-		err = fmt.Errorf("%w; bind a Role of namespace %q with the verbs get, list, create and delete on secrets to this account", err, namespace)
-	}
-	return err
+	return bundle.Explain(doing, namespace, err, "get", "list", "create", "delete")
 }

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/bundle"
 	"github.com/terraform-controller/terraform-controller/internal/keepsake"
 	"github.com/terraform-controller/terraform-controller/tests/apiserver"
 )
@@ -107,12 +108,12 @@ func TestSave_RefusesWhatNoSecretHolds(t *testing.T) {
 	g := NewWithT(t)
 	o := object(api.Namespace(t), "net")
 	large := kept("main@sha1:1")
-	large.Files = make([]byte, keepsake.MaxSize)
+	large.Files = make([]byte, bundle.MaxSecret)
 	_, _, err := keepsake.Save(t.Context(), api.Client, o, large)
-	_, ok := errors.AsType[*keepsake.TooLargeError](err)
+	_, ok := errors.AsType[*bundle.TooLargeError](err)
 	g.Expect(ok).To(BeTrue(), "%v", err)
 	g.Expect(secrets(t, o.Namespace)).To(BeEmpty())
-	large.Files = make([]byte, keepsake.MaxSize-4096)
+	large.Files = make([]byte, bundle.MaxSecret-4096)
 	_, _, err = keepsake.Save(t.Context(), api.Client, o, large)
 	g.Expect(err).NotTo(HaveOccurred(), "what is allowed fits")
 }

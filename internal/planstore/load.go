@@ -2,11 +2,9 @@ package planstore
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/bundle"
 )
 
 // Load reads the plan with this digest, and only it: number, order and hash of the chunks, and the digest of the
@@ -73,7 +72,7 @@ func (l loading) file(ctx context.Context, m manifest) ([]byte, error) {
 	for i := range m.Chunks {
 		want := l.key.planName()
 		if m.Chunks > 1 {
-			want = numbered(want, i)
+			want = bundle.Numbered(want, i)
 		}
 		secret, err := l.get(ctx, want)
 		if err != nil {
@@ -86,20 +85,13 @@ func (l loading) file(ctx context.Context, m manifest) ([]byte, error) {
 		}
 		zipped.Write(data)
 	}
-	return l.unzip(&zipped)
+	return l.unzip(zipped.Bytes())
 }
 
-func (l loading) unzip(zipped io.Reader) ([]byte, error) {
-	unzipped, err := gzip.NewReader(zipped)
+func (l loading) unzip(zipped []byte) ([]byte, error) {
+	file, err := bundle.Unpack(zipped, maxPlan)
 	if err != nil {
 		return nil, tampered("%v", err)
-	}
-	file, err := io.ReadAll(io.LimitReader(unzipped, maxPlan+1))
-	if err != nil {
-		return nil, tampered("%v", err)
-	}
-	if len(file) > maxPlan {
-		return nil, tampered("it is larger than %d MiB", maxPlan>>20)
 	}
 	if got := Digest(file); got != l.key.digest {
 		return nil, tampered("its digest is %s, not %s", got, l.key.digest)
@@ -114,7 +106,7 @@ func (l loading) extra(ctx context.Context, m manifest) ([]byte, error) {
 	}
 	extra := []byte{}
 	for i := range m.ExtraChunks {
-		secret, err := l.get(ctx, numbered(l.key.filesName(), i))
+		secret, err := l.get(ctx, bundle.Numbered(l.key.filesName(), i))
 		if err != nil {
 			return nil, err
 		}

@@ -14,18 +14,16 @@
 package planstore
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"regexp"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/bundle"
 )
 
 const (
@@ -41,9 +39,6 @@ const (
 	planKey     = "tfplan"
 	manifestKey = "manifest.json"
 	extraKey    = "extra.tar.gz"
-
-	// chunkSize limits the data of one Secret, in bytes; the API server's limit is 1 MiB with everything.
-	chunkSize = 900 << 10
 
 	// maxChunks and maxPlan (bytes, uncompressed) limit what Load takes in.
 	maxChunks = 512
@@ -120,7 +115,7 @@ func Save(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, works
 	if p.Digest != Digest(p.File) {
 		return fmt.Errorf("storing plan %s: its digest is %s, not %s", p.ID, Digest(p.File), p.Digest)
 	}
-	zipped, err := compress(p.File)
+	zipped, err := bundle.Pack(p.File)
 	if err != nil {
 		return fmt.Errorf("storing plan %s: %w", p.ID, err)
 	}
@@ -138,23 +133,6 @@ func Save(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, works
 	return nil
 }
 
-// compress gives the same bytes for the same file, so that a second Save changes nothing.
-func compress(file []byte) ([]byte, error) {
-	var buf bytes.Buffer
-	w := gzip.NewWriter(&buf)
-	if _, err := w.Write(file); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return buf.Bytes(), nil
-}
-
 func explain(doing, namespace string, err error) error {
-	err = fmt.Errorf("%s: %w", doing, err)
-	if apierrors.IsForbidden(err) {
-		err = fmt.Errorf("%w; bind a Role of namespace %q with the verbs get, list, create, update and delete on secrets to this account", err, namespace)
-	}
-	return err
+	return bundle.Explain(doing, namespace, err, "get", "list", "create", "update", "delete")
 }

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/bundle"
 )
 
 // Prune deletes the plan Secrets of the object, of all its workspaces and also those that the incumbent wrote, except
@@ -25,8 +26,7 @@ func Prune(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, work
 		if kept || !belongs(&secret.ObjectMeta, owner) {
 			continue
 		}
-		err := c.Delete(ctx, secret, client.Preconditions{UID: &secret.UID})
-		if client.IgnoreNotFound(err) != nil {
+		if err := bundle.Delete(ctx, c, secret); err != nil {
 			doing := fmt.Sprintf("deleting the old plan in Secret %q", secret.Namespace+"/"+secret.Name)
 			return explain(doing, owner.Namespace, err)
 		}
@@ -41,13 +41,11 @@ func findAll(
 ) ([]metav1.PartialObjectMetadata, error) {
 	var all []metav1.PartialObjectMetadata
 	for _, label := range []string{v1alpha2.PlanNameLabel, FilesOfLabel} {
-		list := &metav1.PartialObjectMetadataList{}
-		list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
-		selector := client.MatchingLabels{label: v1alpha2.SafeLabelValue(owner.Name)}
-		if err := c.List(ctx, list, client.InNamespace(owner.Namespace), selector); err != nil {
+		found, err := bundle.List(ctx, c, owner, label)
+		if err != nil {
 			return nil, err
 		}
-		all = append(all, list.Items...)
+		all = append(all, found...)
 	}
 	legacy := metav1.PartialObjectMetadata{}
 	legacy.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))

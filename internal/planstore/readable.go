@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/bundle"
 )
 
 // The readable forms of a plan (contract 2.3). Each object has one of a kind at most, beside the stored plan:
@@ -68,11 +69,11 @@ type readable struct {
 func (r readable) save(ctx context.Context, format string, content []byte) (names []string, err error) {
 	chunks := cutText(string(content))
 	if format == FormatJSON {
-		zipped, err := compress(content)
+		zipped, err := bundle.Pack(content)
 		if err != nil {
 			return nil, err
 		}
-		chunks = split(zipped)
+		chunks = bundle.Chunks(zipped)
 	}
 	if len(chunks) > maxChunks {
 		return nil, fmt.Errorf("it is too large: %d bytes", len(content))
@@ -83,7 +84,7 @@ func (r readable) save(ctx context.Context, format string, content []byte) (name
 		obj.SetName(r.name(format))
 		annotations := map[string]string{v1alpha2.PlanHashAnnotation: hash(content)}
 		if len(chunks) > 1 {
-			obj.SetName(numbered(r.name(format), i))
+			obj.SetName(bundle.Numbered(r.name(format), i))
 			annotations = map[string]string{v1alpha2.PlanHashAnnotation: hash(chunk), v1alpha2.PlanChunkAnnotation: strconv.Itoa(i)}
 		}
 		if err := r.put(ctx, obj, format, annotations, take); err != nil {
@@ -123,7 +124,7 @@ func (r readable) put(ctx context.Context, obj client.Object, format string, ann
 			obj.SetLabels(map[string]string{
 				v1alpha2.PlanNameLabel: r.label(format), v1alpha2.PlanWorkspaceLabel: workspaceLabel(r.workspace),
 			})
-			obj.SetOwnerReferences(key{owner: r.owner}.secret("", nil).OwnerReferences)
+			obj.SetOwnerReferences(bundle.OwnedBy(r.owner))
 			return nil
 		})
 		return err
@@ -184,8 +185,8 @@ func readableError(doing, namespace string, err error) error {
 // cutText cuts a text into chunks, never within a rune.
 func cutText(text string) [][]byte {
 	var chunks [][]byte
-	for len(text) > chunkSize {
-		end := chunkSize
+	for len(text) > bundle.ChunkSize {
+		end := bundle.ChunkSize
 		for !utf8.RuneStart(text[end]) {
 			end--
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -18,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/bundle"
 )
 
 const (
@@ -75,7 +75,7 @@ func secretName(prefix, workspace, name, digest string) string {
 
 // secrets are all Secrets of a plan, in the order of writing.
 func (k key) secrets(p *Plan, zipped []byte) ([]*corev1.Secret, error) {
-	chunks, extra := split(zipped), split(p.Extra)
+	chunks, extra := bundle.Chunks(zipped), bundle.Chunks(p.Extra)
 	if len(chunks) > maxChunks || len(extra) > maxChunks || len(p.File) > maxPlan {
 		return nil, fmt.Errorf("it is too large: %d bytes, %d compressed, %d of extra files",
 			len(p.File), len(zipped), len(p.Extra))
@@ -85,7 +85,7 @@ func (k key) secrets(p *Plan, zipped []byte) ([]*corev1.Secret, error) {
 		all = append(all, k.planSecret(p, i, len(chunks), data))
 	}
 	for i, data := range extra {
-		all = append(all, k.filesSecret(numbered(k.filesName(), i), map[string][]byte{extraKey: data}))
+		all = append(all, k.filesSecret(bundle.Numbered(k.filesName(), i), map[string][]byte{extraKey: data}))
 	}
 	m := manifest{
 		ID: p.ID, Digest: p.Digest, Chunks: len(chunks), ExtraChunks: len(extra),
@@ -106,10 +106,6 @@ func (k key) secrets(p *Plan, zipped []byte) ([]*corev1.Secret, error) {
 	return append(all, k.filesSecret(k.filesName(), data)), nil
 }
 
-func split(data []byte) [][]byte { return slices.Collect(slices.Chunk(data, chunkSize)) }
-
-func numbered(name string, i int) string { return name + "-" + strconv.Itoa(i) }
-
 func (k key) planSecret(p *Plan, i, count int, data []byte) *corev1.Secret {
 	s := k.secret(k.planName(), map[string][]byte{planKey: data})
 	s.Labels = map[string]string{
@@ -122,7 +118,7 @@ func (k key) planSecret(p *Plan, i, count int, data []byte) *corev1.Secret {
 		s.Annotations[v1alpha2.PlanHashAnnotation] = hash(p.File)
 		return s
 	}
-	s.Name = numbered(s.Name, i)
+	s.Name = bundle.Numbered(s.Name, i)
 	s.Annotations[v1alpha2.PlanHashAnnotation] = hash(data)
 	s.Annotations[v1alpha2.PlanChunkAnnotation] = strconv.Itoa(i)
 	return s
@@ -144,25 +140,11 @@ func (k key) filesSecret(name string, data map[string][]byte) *corev1.Secret {
 }
 
 func (k key) secret(name string, data map[string][]byte) *corev1.Secret {
-	return &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: k.owner.Namespace,
-			Name:      name,
-			Annotations: map[string]string{
-				DigestAnnotation:                     k.digest,
-				v1alpha2.PlanFullNameAnnotation:      k.owner.Name,
-				v1alpha2.PlanFullWorkspaceAnnotation: k.workspace,
-			},
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: v1alpha2.GroupVersion.String(),
-				Kind:       v1alpha2.TerraformKind,
-				Name:       k.owner.Name,
-				UID:        k.owner.UID,
-			}},
-		},
-		Type: corev1.SecretTypeOpaque,
-		Data: data,
-	}
+	s := bundle.Secret(k.owner, name, data)
+	s.Annotations[DigestAnnotation] = k.digest
+	s.Annotations[v1alpha2.PlanFullNameAnnotation] = k.owner.Name
+	s.Annotations[v1alpha2.PlanFullWorkspaceAnnotation] = k.workspace
+	return s
 }
 
 // put creates the Secret, or makes an existing one of the same object equal to it.

@@ -9,11 +9,8 @@
 package rescue
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,12 +19,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/bundle"
 )
 
 const (
-	// MaxSize limits a state, packed, in bytes: the API server takes 1 MiB with everything.
-	MaxSize = 1000 << 10
-	// maxState limits it unpacked.
+	// maxState limits a state, unpacked, in bytes.
 	maxState = 64 << 20
 
 	stateKey = "state.gz"
@@ -49,43 +45,23 @@ type State struct {
 	Content []byte
 }
 
-// TooLargeError is a state that no Secret can hold.
-type TooLargeError struct {
-	// Size of it, packed, in bytes.
-	Size int
-}
-
-// Error says how large it is.
-func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("packed it has %d bytes, and a Secret holds %d", e.Size, MaxSize)
-}
-
 // SecretName of the Secret that holds the rescued state of an object.
 func SecretName(owner *v1alpha2.Terraform) string {
 	return v1alpha2.SafeObjectName(prefix, owner.Name, "")
 }
 
-// Save stores a state, in place of an older one. The error for one that does not fit is a *TooLargeError.
+// Save stores a state, in place of an older one. The error for one that does not fit is a *bundle.TooLargeError.
 func Save(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, s *State) error {
-	packed, err := pack(s.Content)
+	packed, err := bundle.Pack(s.Content)
 	if err != nil {
 		return err
 	}
-	if len(packed) > MaxSize {
-		return &TooLargeError{Size: len(packed)}
+	if err := bundle.Fits(len(packed), bundle.MaxSecret); err != nil {
+		return err
 	}
-	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: owner.Namespace, Name: SecretName(owner),
-			Annotations: map[string]string{
-				lineageAnnotation: s.Lineage, serialAnnotation: strconv.FormatInt(s.Serial, 10), backendAnnotation: s.Backend,
-			},
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: v1alpha2.GroupVersion.String(), Kind: v1alpha2.TerraformKind, Name: owner.Name, UID: owner.UID,
-			}},
-		},
-		Type: corev1.SecretTypeOpaque,
-		Data: map[string][]byte{stateKey: packed},
+	secret := bundle.Secret(owner, SecretName(owner), map[string][]byte{stateKey: packed})
+	secret.Annotations = map[string]string{
+		lineageAnnotation: s.Lineage, serialAnnotation: strconv.FormatInt(s.Serial, 10), backendAnnotation: s.Backend,
 	}
 	err = c.Create(ctx, secret, client.FieldOwner(v1alpha2.FieldManager))
 	if apierrors.IsAlreadyExists(err) {
@@ -111,7 +87,7 @@ func Load(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform) (*Sta
 	if err != nil {
 		return nil, fmt.Errorf("read the rescued state in Secret %s: annotation %s: %w", key, serialAnnotation, err)
 	}
-	content, err := unpack(secret.Data[stateKey])
+	content, err := bundle.Unpack(secret.Data[stateKey], maxState)
 	if err != nil {
 		return nil, fmt.Errorf("unpack the rescued state in Secret %s: %w", key, err)
 	}
@@ -127,28 +103,4 @@ func Remove(ctx context.Context, c client.Client, owner *v1alpha2.Terraform) err
 		return fmt.Errorf("delete the rescued state in Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}
 	return nil
-}
-
-func pack(content []byte) ([]byte, error) {
-	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
-	if _, err := w.Write(content); err != nil {
-		return nil, fmt.Errorf("pack the state: %w", err)
-	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("pack the state: %w", err)
-	}
-	return packed.Bytes(), nil
-}
-
-func unpack(packed []byte) ([]byte, error) {
-	r, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return nil, err
-	}
-	content, err := io.ReadAll(io.LimitReader(r, maxState+1))
-	if len(content) > maxState {
-		return nil, fmt.Errorf("it is larger than %d MiB", maxState>>20)
-	}
-	return content, err
 }

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/bundle"
 	"github.com/terraform-controller/terraform-controller/internal/rescue"
 	"github.com/terraform-controller/terraform-controller/tests/apiserver"
 )
@@ -47,7 +48,7 @@ func TestState_ThatFitsInNoSecret(t *testing.T) {
 	noise := make([]byte, 2<<20)
 	_, err := rand.Read(noise)
 	g.Expect(err).NotTo(HaveOccurred())
-	var tooLarge *rescue.TooLargeError
+	var tooLarge *bundle.TooLargeError
 	g.Expect(rescue.Save(t.Context(), api.Client, owner(t, "net"), &rescue.State{Content: noise})).To(BeAssignableToTypeOf(tooLarge))
 }
 
