@@ -7,7 +7,7 @@ SHELL := bash
 VERSION ?= v0.0.0-dev
 CLUSTER_DIR ?= build/cluster
 IMAGE_RUNNER_DIR ?= build/runner-image
-UNIT_PACKAGES ?= $(shell go list ./... | grep -vE '/tests/(e2e|faults)')
+UNIT_PACKAGES ?= $(shell go list ./... | grep -vE '/tests/(e2e|engines|faults)')
 E2E_PACKAGES ?= ./tests/e2e
 UNIT_TIMEOUT ?= 10m
 E2E_TIMEOUT ?= 30m
@@ -97,6 +97,7 @@ terraforms: ## Build the Terraforms of test-all, once per user and version
 test-engines: terraforms ## The core of the end-to-end tests with each Terraform, and what only the engines' versions make
 	@mkdir -p build/test
 	@for engine in $(TERRAFORMS); do hack/image-runner.sh build/runner-image-$$engine bin/engines/$$engine/terraform; done
+	@$(GO_TEST) -count=1 -timeout $(E2E_TIMEOUT) ./tests/engines $(call report,engines,-v live=1)
 	@$(foreach engine,$(TERRAFORMS),$(call core,$(engine));)
 
 .PHONY: test-unit

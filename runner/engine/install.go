@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -29,7 +30,7 @@ const (
 // case. The zero value are the places and keys of the engines' makers.
 type Releases struct {
 	// TerraformURL is a mirror of releases.hashicorp.com, TofuURL one of OpenTofu's releases as OpenTofu's tofudl serves it:
-	// <url>/api.json and <url>/v<version>/<file>.
+	// <url>/api.json and <url>/v<version>/<file>. They may hold user and password.
 	TerraformURL, TofuURL string
 	// TerraformKey and TofuKey are armoured public keys in place of the makers' own.
 	TerraformKey, TofuKey string
@@ -93,33 +94,68 @@ func (p *Places) installed(ctx context.Context, want Request, path string) (Bina
 	return Binary{Path: path, Identity: v1alpha2.EngineIdentity{Name: want.Name, Version: v.String()}}, nil
 }
 
-// client is one of our own: tofudl would change the one that all of the process shares.
-func client() *http.Client {
+// mirror is where a maker's files are.
+type mirror struct {
+	// url is without what is secret in it, as errors hold it; "" is the maker's own place.
+	url    string
+	client *http.Client
+}
+
+// mirrorAt makes a client of our own: tofudl would change the one that all of the process shares.
+func mirrorAt(address string) (*mirror, error) {
 	transport, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
-		return http.DefaultClient
+		return nil, errors.New("the default HTTP transport was replaced")
 	}
-	return &http.Client{Transport: transport.Clone()}
+	transport = transport.Clone()
+	at, err := url.Parse(address)
+	if err != nil {
+		return nil, errors.New("the URL of the mirror can't be read") // it may hold a password
+	}
+	user := at.User
+	at.User = nil
+	return &mirror{url: strings.TrimSuffix(at.String(), "/"), client: &http.Client{Transport: &login{user: user, host: at.Host, next: transport}}}, nil
+}
+
+// login gives a mirror the name and password of its URL.
+type login struct {
+	user *url.Userinfo
+	host string
+	next http.RoundTripper
+}
+
+// RoundTrip leaves requests to others, after a redirect say, as they are.
+func (l *login) RoundTrip(r *http.Request) (*http.Response, error) {
+	if l.user != nil && r.URL.Host == l.host {
+		password, _ := l.user.Password()
+		r = r.Clone(r.Context())
+		r.SetBasicAuth(l.user.Username(), password)
+	}
+	return l.next.RoundTrip(r)
 }
 
 // terraform downloads a Terraform into dir.
 func (r *Releases) terraform(ctx context.Context, want Request, dir string) (*version.Version, error) {
-	source, err := r.terraformSource(ctx, want)
+	from, err := mirrorAt(r.TerraformURL)
 	if err != nil {
 		return nil, err
 	}
-	source.InstallDir, source.ApiBaseURL, source.ArmoredPublicKey, source.HTTPClient = dir, r.TerraformURL, r.TerraformKey, client()
+	source, err := from.terraform(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	source.InstallDir, source.ApiBaseURL, source.ArmoredPublicKey, source.HTTPClient = dir, from.url, r.TerraformKey, from.client
 	if _, err := source.Install(ctx); err != nil {
 		return nil, err
 	}
 	return source.Version, nil
 }
 
-func (r *Releases) terraformSource(ctx context.Context, want Request) (*releases.ExactVersion, error) {
+func (m *mirror) terraform(ctx context.Context, want Request) (*releases.ExactVersion, error) {
 	if want.exact != nil {
 		return &releases.ExactVersion{Product: product.Terraform, Version: want.exact}, nil
 	}
-	list := &releases.Versions{Product: product.Terraform, Constraints: supported, ApiBaseURL: r.TerraformURL, HTTPClient: client()}
+	list := &releases.Versions{Product: product.Terraform, Constraints: supported, ApiBaseURL: m.url, HTTPClient: m.client}
 	all, err := list.List(ctx)
 	if err != nil {
 		return nil, err
@@ -134,7 +170,11 @@ func (r *Releases) terraformSource(ctx context.Context, want Request) (*releases
 
 // tofu downloads an OpenTofu into dir.
 func (r *Releases) tofu(ctx context.Context, want Request, dir string) (*version.Version, error) {
-	loader, err := tofudl.New(r.tofuOptions()...)
+	from, err := mirrorAt(r.TofuURL)
+	if err != nil {
+		return nil, err
+	}
+	loader, err := tofudl.New(from.tofuOptions(r.TofuKey)...)
 	if err != nil {
 		return nil, err
 	}
@@ -156,14 +196,13 @@ func (r *Releases) tofu(ctx context.Context, want Request, dir string) (*version
 	return nil, errors.New("there is no such version")
 }
 
-func (r *Releases) tofuOptions() []tofudl.ConfigOpt {
-	options := []tofudl.ConfigOpt{tofudl.ConfigHTTPClient(client())}
-	if r.TofuKey != "" {
-		options = append(options, tofudl.ConfigGPGKey(r.TofuKey))
+func (m *mirror) tofuOptions(key string) []tofudl.ConfigOpt {
+	options := []tofudl.ConfigOpt{tofudl.ConfigHTTPClient(m.client)}
+	if key != "" {
+		options = append(options, tofudl.ConfigGPGKey(key))
 	}
-	if r.TofuURL == "" {
+	if m.url == "" {
 		return options
 	}
-	base := strings.TrimSuffix(r.TofuURL, "/")
-	return append(options, tofudl.ConfigAPIURL(base+"/api.json"), tofudl.ConfigDownloadMirrorURLTemplate(base+"/v{{ .Version }}/{{ .Artifact }}"))
+	return append(options, tofudl.ConfigAPIURL(m.url+"/api.json"), tofudl.ConfigDownloadMirrorURLTemplate(m.url+"/v{{ .Version }}/{{ .Artifact }}"))
 }

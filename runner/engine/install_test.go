@@ -59,6 +59,8 @@ type maker struct {
 	releases *Releases
 	// spoil changes what is served, by the end of its path.
 	spoil map[string]func([]byte) []byte
+	// password that is wanted; "" for none.
+	password string
 	// served are the paths.
 	mu     sync.Mutex
 	served []string
@@ -89,6 +91,10 @@ func (m *maker) changing(next http.Handler) http.Handler {
 		m.mu.Lock()
 		m.served = append(m.served, r.URL.Path)
 		m.mu.Unlock()
+		if _, password, _ := r.BasicAuth(); password != m.password {
+			http.Error(w, "no", http.StatusUnauthorized)
+			return
+		}
 		recorded := httptest.NewRecorder()
 		next.ServeHTTP(recorded, r)
 		body := recorded.Body.Bytes()
@@ -284,6 +290,30 @@ func TestInstall_SaysWhatCanNotBeHad(t *testing.T) {
 	}
 	_, err := (&Places{Cache: "/proc/nowhere", Releases: m.releases}).Find(t.Context(), wanted(t, Tofu, "1.9.8"))
 	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("make the cache: ")))
+}
+
+func TestInstall_FromAMirrorWithAPassword(t *testing.T) {
+	t.Setenv("PATH", "/usr/bin:/bin")
+	for _, name := range []string{Tofu, Terraform} {
+		g := NewWithT(t)
+		m := newMaker(t, "1.9.8")
+		m.password = "wal rus"
+		_, err := (&Places{Cache: t.TempDir(), Releases: m.releases}).Find(t.Context(), wanted(t, name, "1.9.8"))
+		g.Expect(err).To(MatchError(ContainSubstring("401")))
+		for password, ok := range map[string]bool{"wal%20rus": true, "oyster%20wrong": false} {
+			with := *m.releases
+			with.TerraformURL = strings.Replace(with.TerraformURL, "http://", "http://carroll:"+password+"@", 1)
+			with.TofuURL = with.TerraformURL
+			_, err := (&Places{Cache: t.TempDir(), Releases: &with}).Find(t.Context(), wanted(t, name, "1.9.8"))
+			g.Expect(err == nil).To(Equal(ok), "%v", err)
+			if err != nil {
+				g.Expect(err.Error()).NotTo(ContainSubstring("oyster"), "it is not told")
+			}
+		}
+		_, err = (&Places{Cache: t.TempDir(), Releases: &Releases{TerraformURL: "http://a:oyster%zz@b", TofuURL: "http://a:oyster%zz@b"}}).Find(t.Context(), wanted(t, name, ""))
+		g.Expect(err).To(MatchError(ContainSubstring("the URL of the mirror can't be read")))
+		g.Expect(err.Error()).NotTo(ContainSubstring("oyster"))
+	}
 }
 
 func TestInstall_ManyAtOnceShareTheCache(t *testing.T) {
