@@ -7,7 +7,7 @@ SHELL := bash
 VERSION ?= v0.0.0-dev
 CLUSTER_DIR ?= build/cluster
 IMAGE_RUNNER_DIR ?= build/runner-image
-UNIT_PACKAGES ?= $(shell go list ./... | grep -vE '/tests/(e2e|faults|soak)')
+UNIT_PACKAGES ?= $(shell go list ./... | grep -vE '/tests/(e2e|engines|faults|soak)')
 E2E_PACKAGES ?= ./tests/e2e
 UNIT_TIMEOUT ?= 10m
 E2E_TIMEOUT ?= 30m
@@ -17,6 +17,10 @@ SOAK_TENANTS ?= 20
 SOAK_FOR ?= 20m
 # RUN=Name limits tests to those whose names match.
 RUN ?=
+# The engines that `make test-all` tries the core of the end-to-end tests with, besides tofu, and that core.
+TERRAFORMS := terraform_1.5.7 terraform_1.13.3
+CORE_E2E := ^Test(Auto|Manual|Failure|Drift|DriftCheck|Suspend|Destroy|Targets|Outputs|StateGuard|PlanAccount|Apply|ReadablePlan|RefreshBeforeApply|ForceUnlock)_|^TestDeletion_(Keeps|Destroys)|^TestGate_(Safe|TheRest)|^TestInputs_AllTogether|^TestStateGuard
+CORE_FAULTS := ^Test(Lock_OfSomebodyElse|Plan_|RunnerKilled_InTheMiddle|State_Backend)
 # KEEP=1 leaves the demo's cluster running.
 KEEP ?=
 
@@ -25,6 +29,10 @@ export GOFLAGS := $(strip $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false)
 
 MODULES := . api
 GO_TEST = go test -v $(if $(RUN),-run '$(RUN)')
+# core ENGINE: the core of the end-to-end tests with that engine.
+core = export RUNNER_IMAGE_DIR=$(CURDIR)/build/runner-image-$(1); echo "$(1)"; \
+	go test -v -run '$(or $(RUN),$(CORE_E2E))' -count=1 -p 1 -parallel 4 -timeout $(E2E_TIMEOUT) ./tests/e2e $(call report,$(1),-v live=1); \
+	go test -v -run '$(or $(RUN),$(CORE_FAULTS))' -short -count=1 -parallel 4 -timeout $(E2E_TIMEOUT) ./tests/faults $(call report,$(1)-faults,-v live=1)
 # report FILE,OPTIONS: keeps all that a test run says in build/test/FILE.log and shows what matters.
 report = 2>&1 | tee build/test/$(1).log | awk $(2) -f hack/test-report.awk
 CONTROLLER_GEN := go tool -modfile=../hack/tools/controller-gen/go.mod controller-gen
@@ -79,6 +87,21 @@ clean: down ## Stop the local cluster and remove what was built here; the per-us
 .PHONY: test
 test: companions build image-runner verify test-unit test-e2e ## Run every test: the one command of CI
 	@awk -v summary=1 -f hack/test-report.awk build/test/*.log
+
+.PHONY: test-all
+test-all: test test-engines ## make test, and the core of the end-to-end tests with Terraform 1.5.7 and the newest
+	@awk -v summary=1 -f hack/test-report.awk build/test/*.log
+
+.PHONY: terraforms
+terraforms: ## Build the Terraforms of test-all, once per user and version
+	@hack/companions/build.sh terraform-1.5 terraform
+
+.PHONY: test-engines
+test-engines: terraforms ## The core of the end-to-end tests with each Terraform, and what only the engines' versions make
+	@mkdir -p build/test
+	@for engine in $(TERRAFORMS); do hack/image-runner.sh build/runner-image-$$engine bin/engines/$$engine/terraform; done
+	@$(GO_TEST) -count=1 -timeout $(E2E_TIMEOUT) ./tests/engines $(call report,engines,-v live=1)
+	@$(foreach engine,$(TERRAFORMS),$(call core,$(engine));)
 
 .PHONY: test-unit
 test-unit: ## Run all tests but the end-to-end ones

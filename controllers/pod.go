@@ -44,6 +44,9 @@ type RunnerConfig struct {
 	// IdleTimeout is how long a runner whose object keeps pods waits for the order to apply its plan.
 	IdleTimeout time.Duration
 
+	// EngineDownloads lets runners download the engine that spec.engine asks for, where they do not find it.
+	EngineDownloads bool
+
 	// ProxyEnv are the controller's own HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as far as they are set.
 	ProxyEnv []corev1.EnvVar
 }

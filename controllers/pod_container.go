@@ -21,6 +21,7 @@ const (
 	envArtifactCA   = "ARTIFACT_CA"
 	envGrace        = "TERMINATION_GRACE_SECONDS"
 	envIdle         = "RUNNER_IDLE_SECONDS"
+	envDownloads    = "ENGINE_DOWNLOADS"
 )
 
 // handoverTime is how long a runner that has made a plan waits to be told whether it is applied at once; a controller that
@@ -43,7 +44,7 @@ const (
 )
 
 // reservedEnv can't be overridden: without them a runner does not find its work.
-var reservedEnv = []string{envPodUID, envNodeName, envRunName, envArtifactURL, envArtifactCA, envGrace, envIdle}
+var reservedEnv = []string{envPodUID, envNodeName, envRunName, envArtifactURL, envArtifactCA, envGrace, envIdle, envDownloads}
 
 func runnerContainer(in PodInput, spec *infrav1.TerraformSpec) corev1.Container {
 	user := &spec.RunnerPodTemplate.Spec
@@ -86,6 +87,7 @@ func runnerEnv(in PodInput, spec *infrav1.TerraformSpec) []corev1.EnvVar {
 		{Name: envArtifactCA, Value: string(in.Config.ArtifactCA)},
 		{Name: envGrace, Value: grace},
 		{Name: envIdle, Value: strconv.Itoa(int(idle.Seconds()))},
+		{Name: envDownloads, Value: strconv.FormatBool(in.Config.EngineDownloads)},
 	}
 	return append(env, in.Config.ProxyEnv...)
 }

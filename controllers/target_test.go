@@ -34,6 +34,7 @@ func TestTarget(t *testing.T) {
 		}, true},
 		"health":  {"and so are health checks done", func(s *infrav1.TerraformSpec) { s.HealthChecks = []infrav1.HealthCheck{{Name: "h"}} }, true},
 		"image":   {"a mended image is a new start", func(s *infrav1.TerraformSpec) { s.RunnerPodTemplate.Spec.Image = "x" }, true},
+		"engine":  {"another engine is another plan", func(s *infrav1.TerraformSpec) { s.Engine = &infrav1.EngineSpec{Version: "1.12.6"} }, true},
 		"account": {"and so is a mended account", func(s *infrav1.TerraformSpec) { s.ServiceAccountName = "x" }, true},
 	}
 	for name, tc := range cases {

@@ -22,7 +22,6 @@ var stallingFields = []field{
 	{"spec.tfstate.forceUnlock (with spec.backendConfig.customConfiguration)", func(s *infrav1.TerraformSpec) bool {
 		return s.TfState != nil && unlocks(s.TfState) && s.BackendConfig != nil && s.BackendConfig.CustomConfiguration != ""
 	}},
-	{"spec.engine", func(s *infrav1.TerraformSpec) bool { return s.Engine != nil }},
 	{"spec.approval", func(s *infrav1.TerraformSpec) bool { return s.Approval != nil }},
 }
 

@@ -2,16 +2,18 @@
 # Assembles the runner image as a folder: engine, runner, provider mirror and CLI configuration. The local node runs
 # it as it is (image.json is its configuration), the Dockerfile copies it.
 #
-#   hack/image-runner.sh FOLDER
+#   hack/image-runner.sh FOLDER            with bin/tofu
+#   hack/image-runner.sh FOLDER ENGINE     with that program, a tofu or a terraform
 set -euo pipefail
 umask 022
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 folder=${1:?which folder?}
+engine=${2:-$root/bin/tofu}
 new=$folder.new.$$
 share=usr/local/share/terraform
 
-for file in tofu terraform-runner mirror; do
-  [ -e "$root/bin/$file" ] || { echo "bin/$file is missing: make companions build" >&2; exit 1; }
+for file in "$engine" "$root/bin/terraform-runner" "$root/bin/mirror"; do
+  [ -e "$file" ] || { echo "$file is missing: make companions build" >&2; exit 1; }
 done
 trap 'rm -rf "$new"' EXIT
 mkdir -p "$new"/usr/local/bin "$new/$share" "$new"/home/runner
@@ -20,7 +22,7 @@ install -d -m 1777 "$new/tmp"
 # take SOURCE TARGET: the files themselves, not links into the per-user cache, which the image's user can't read. A
 # hard link costs nothing; over file systems it has to be a copy.
 take() { cp -RLl "$1" "$2" 2>/dev/null || { rm -rf "$2"; cp -RL "$1" "$2"; }; }
-take "$root/bin/tofu" "$new/usr/local/bin/tofu"
+take "$engine" "$new/usr/local/bin/$(basename "$engine")"
 take "$root/bin/terraform-runner" "$new/usr/local/bin/terraform-runner"
 take "$root/bin/mirror" "$new/$share/providers"
 

@@ -34,6 +34,11 @@ func (j *job) loadPlan(ctx context.Context) error {
 	if err := j.applicable(stored); err != nil {
 		return fail(v1alpha2.ReasonPlanNotApplicable, err)
 	}
+	if j.engine != nil { // of the pod that has made a plan; else it is chosen after the plan
+		if err := (choice{planned: stored}).fits(j.engine.Binary().Identity); err != nil {
+			return err
+		}
+	}
 	j.stored = stored
 	if err := j.placePlan(stored); err != nil {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
@@ -43,13 +48,9 @@ func (j *job) loadPlan(ctx context.Context) error {
 
 // applicable says why a stored plan is not the one that was approved, or does not fit here.
 func (j *job) applicable(stored *planstore.Plan) error {
-	own := j.engine.Binary().Identity
 	switch {
 	case stored.ID != j.run.Spec.Plan.ID:
 		return fmt.Errorf("the stored plan is %s, not %s", stored.ID, j.run.Spec.Plan.ID)
-	case stored.Engine != own:
-		return fmt.Errorf("the plan was made with %s %s, the runner's engine is %s %s",
-			stored.Engine.Name, stored.Engine.Version, own.Name, own.Version)
 	case stored.ArtifactDigest != j.digest:
 		return fmt.Errorf("the plan was made of artifact %s, the run is for %s", stored.ArtifactDigest, j.digest)
 	}

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/runner/engine"
 )
 
 // Config is what a runner is told by its pod.
@@ -27,6 +28,8 @@ type Config struct {
 	Root string
 	// Home is the folder for the files that spec.fileMappings put there.
 	Home string
+	// Engines are the places where the engine is found.
+	Engines engine.Places
 	// Setenv changes the environment that the engine inherits.
 	Setenv func(name, value string) error
 	// Grace is the time from the end of Execute's context (SIGTERM) until the engine is killed.

@@ -98,7 +98,7 @@ func (j *job) steps() []step {
 			{v1alpha2.StepWorkspace, j.goOn}, // where the plan was made
 			{v1alpha2.StepGuard, j.guard},
 			{v1alpha2.StepGuard, j.guardPulled},
-			{v1alpha2.StepLoadPlan, j.loadPlan},
+			{v1alpha2.StepLoadPlan, j.loadPlan}, // of the engine that goes on
 			{v1alpha2.StepApply, j.apply},
 			{v1alpha2.StepOutputs, j.outputs},
 		}
@@ -107,10 +107,10 @@ func (j *job) steps() []step {
 		return []step{
 			{v1alpha2.StepFetch, j.fetch},         // the exact artifact, and the module in it
 			{v1alpha2.StepWorkspace, j.workspace}, // the backend; for variables the plan's values count
-			{v1alpha2.StepWorkspace, j.findEngine},
-			{v1alpha2.StepGuard, j.guard},       // is it the state that the last run left?
-			{v1alpha2.StepLoadPlan, j.loadPlan}, // the approved plan, or none
-			{v1alpha2.StepInit, j.initialise},   // with the providers of the plan
+			{v1alpha2.StepGuard, j.guard},         // is it the state that the last run left?
+			{v1alpha2.StepLoadPlan, j.loadPlan},   // the approved plan, or none
+			{v1alpha2.StepLoadPlan, j.findEngine}, // the one that has made the plan
+			{v1alpha2.StepInit, j.initialise},     // with the providers of the plan
 			{v1alpha2.StepApply, j.apply},
 			{v1alpha2.StepOutputs, j.outputs},
 		}

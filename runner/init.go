@@ -7,11 +7,11 @@ import (
 	"github.com/terraform-controller/terraform-controller/runner/engine"
 )
 
-// findEngine finds the engine of the image. That runs nothing but its version command.
+// findEngine finds the engine. That runs nothing but version commands.
 func (j *job) findEngine(ctx context.Context) error {
-	binary, err := engine.Find(ctx)
+	binary, err := choice{spec: j.spec.Engine, planned: j.stored}.find(ctx, &j.cfg.Engines)
 	if err != nil {
-		return fail(v1alpha2.ReasonTFExecNewFailed, err)
+		return err
 	}
 	j.engine, err = engine.New(ctx, binary, j.module, j.engineOptions())
 	if err != nil {

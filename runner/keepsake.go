@@ -64,7 +64,7 @@ func (j *job) fetchKept(ctx context.Context, digest string) error {
 	}
 	now := *j.spec
 	*j.spec = kept.Spec
-	j.spec.Destroy = now.Destroy
+	j.spec.Destroy, j.spec.Engine = now.Destroy, now.Engine
 	j.spec.Timeouts, j.spec.TfState, j.spec.Parallelism = now.Timeouts, now.TfState, now.Parallelism
 	j.secrets.add(kept.Secrets...)
 	j.kept, j.root, j.digest = kept, root, digest

@@ -37,6 +37,10 @@ func (j *job) rescueState(ctx context.Context) {
 		patience, longer = rescueHurry, rescueHurry
 	}
 	ctx = context.WithoutCancel(ctx)
+	full := j.capacity().exceeded(content)
+	if full != "" {
+		err = errors.New(full)
+	}
 	if err == nil {
 		pushing, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
@@ -48,6 +52,14 @@ func (j *job) rescueState(ctx context.Context) {
 	}
 	j.log.Info("the state could not be pushed either", "error", j.secrets.text(err.Error()))
 	j.rescued = j.keepState(ctx, content, longer)
+	if full != "" {
+		j.rescued += "; " + full
+	}
+}
+
+// capacity of the run's backend.
+func (j *job) capacity() capacity {
+	return capacity{backend: j.backend, engine: j.engine.Binary().Identity, splits: j.engine.SplitsState()}
 }
 
 // keepState stores a state that the backend does not take, and says where it is.
@@ -124,6 +136,9 @@ func (j *job) recoverState(ctx context.Context) error {
 	}
 	log := j.log.WithValues("secret", rescue.SecretName(j.owner), "lineage", kept.Lineage, "serial", kept.Serial)
 	if kept.Backend != j.run.Spec.Backend {
+		if refused := foreignState(rescue.SecretName(j.owner), j.found); refused != "" {
+			return fail(v1alpha2.ReasonStateGuard, errors.New(refused))
+		}
 		log.Info("a rescued state is of another backend or workspace, and stays")
 		return nil
 	}
@@ -137,7 +152,11 @@ func (j *job) recoverState(ctx context.Context) error {
 		log.Info("a rescued state does not follow the state of the backend, and stays", "why", err.Error())
 		return nil
 	case err != nil:
-		return j.engineFailure(v1alpha2.ReasonTFExecInitFailed, fmt.Errorf("write the rescued state: %w", err))
+		f := j.engineFailure(v1alpha2.ReasonTFExecInitFailed, fmt.Errorf("write the rescued state: %w", err))
+		if full := j.capacity().exceeded(kept.Content); full != "" {
+			f.message += fmt.Sprintf("; the state stays in Secret %s; %s", rescue.SecretName(j.owner), full)
+		}
+		return f
 	}
 	log.Info("the rescued state is written")
 	if err := rescue.Remove(ctx, j.cfg.Client, j.owner); err != nil {

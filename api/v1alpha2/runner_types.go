@@ -12,7 +12,8 @@ type EngineSpec struct {
 	// +optional
 	Name string `json:"name,omitempty"`
 
-	// Version of the engine, exact (1.12.6) or a constraint (~> 1.12.0). Default: the one of the runner image.
+	// Version of the engine, exact (1.12.6) or a constraint (~> 1.12.0). Default: any that is found, that of the
+	// runner image first.
 	// +optional
 	Version string `json:"version,omitempty"`
 }

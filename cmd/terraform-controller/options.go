@@ -107,6 +107,8 @@ func (o *options) bindRunner(fs *pflag.FlagSet) {
 		"The image of runner pods whose object names none. Without this flag, "+envRunnerImage+" is taken where it is set.")
 	fs.StringVar(&o.runnerInstallImage, "runner-install-image", "",
 		"The image that pods with images of other repositories get the runner from. Default: --runner-image.")
+	fs.BoolVar(&o.runner.EngineDownloads, "engine-downloads", true,
+		"Let runners download the engine that spec.engine asks for, where it is neither in their image nor mounted. Signatures are verified.")
 	fs.BoolVar(&o.manageRunnerRBAC, "manage-runner-rbac", true,
 		"Keep a RoleBinding terraform-runner-report in each namespace with objects, so that runners can report.")
 	fs.DurationVar(&o.runner.IdleTimeout, "runner-idle-timeout", 10*time.Minute,

@@ -63,7 +63,7 @@ func TestOptions_AcceptsEveryFlagOfTheFieldAndSaysWhichHaveNoEffect(t *testing.T
 		// Ours.
 		"--concurrent-runs=10", "--runner-image=r:1", "--runner-idle-timeout=5m", "--approval-ttl=24h",
 		"--manage-runner-rbac=false", "--history-changed=3", "--history-unchanged=2", "--artifact-addr=:1443",
-		"--artifact-adv-addr=10.0.0.7:443",
+		"--artifact-adv-addr=10.0.0.7:443", "--engine-downloads=false",
 	)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(o.concurrent).To(Equal(24))

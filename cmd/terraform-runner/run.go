@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +48,9 @@ type options struct {
 	runName                                 string
 	artifactURL, artifactCA, tokenFile      string
 	root                                    string
+	enginesDir, enginesCache                string
+	terraformURL, tofuURL                   string
+	engineDownloads                         bool
 	graceSeconds, idleSeconds               int
 	maxArtifact                             int64
 	debug                                   bool
@@ -66,6 +70,7 @@ func runCommand() *cobra.Command {
 		},
 	}
 	o.bind(cmd.Flags())
+	o.bindEngines(cmd.Flags())
 	return cmd
 }
 
@@ -85,6 +90,26 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.IntVar(&o.idleSeconds, "idle-seconds", seconds(os.Getenv("RUNNER_IDLE_SECONDS"), 0),
 		"time to wait, after a plan, for the order to apply it (RUNNER_IDLE_SECONDS)")
 	flags.BoolVar(&o.debug, "debug", false, "log more")
+}
+
+// bindEngines binds what decides where the engine that spec.engine asks for comes from.
+func (o *options) bindEngines(flags *pflag.FlagSet) {
+	allowed, err := strconv.ParseBool(os.Getenv("ENGINE_DOWNLOADS"))
+	flags.BoolVar(&o.engineDownloads, "engine-downloads", err == nil && allowed, "download engines that are nowhere to be found (ENGINE_DOWNLOADS)")
+	flags.StringVar(&o.enginesDir, "engines-dir", os.Getenv("ENGINES_DIR"), "folder with more engines, like terraform_1.5.7/terraform (ENGINES_DIR)")
+	flags.StringVar(&o.enginesCache, "engines-cache-dir", cmp.Or(os.Getenv("ENGINES_CACHE_DIR"), defaultHome+"/.engines"),
+		"folder for engines that are downloaded; runners can share it (ENGINES_CACHE_DIR)")
+	flags.StringVar(&o.terraformURL, "engines-terraform-url", os.Getenv("ENGINES_TERRAFORM_URL"), "mirror of Terraform's releases (ENGINES_TERRAFORM_URL)")
+	flags.StringVar(&o.tofuURL, "engines-tofu-url", os.Getenv("ENGINES_TOFU_URL"), "mirror of OpenTofu's releases (ENGINES_TOFU_URL)")
+}
+
+// places are where the engine is looked for.
+func (o *options) places() engine.Places {
+	places := engine.Places{Folder: o.enginesDir, Cache: o.enginesCache}
+	if o.engineDownloads {
+		places.Releases = &engine.Releases{TerraformURL: o.terraformURL, TofuURL: o.tofuURL}
+	}
+	return places
 }
 
 func seconds(text string, otherwise int) int {
@@ -140,13 +165,14 @@ func (o *options) config(c client.WithWatch, log logr.Logger) runner.Config {
 			TokenFile: o.tokenFile,
 			MaxBytes:  o.maxArtifact,
 		},
-		Root:   o.root,
-		Home:   defaultHome,
-		Setenv: os.Setenv,
-		Grace:  engineGrace(time.Duration(o.graceSeconds) * time.Second),
-		Idle:   time.Duration(o.idleSeconds) * time.Second,
-		Now:    time.Now,
-		Log:    log,
+		Root:    o.root,
+		Home:    defaultHome,
+		Engines: o.places(),
+		Setenv:  os.Setenv,
+		Grace:   engineGrace(time.Duration(o.graceSeconds) * time.Second),
+		Idle:    time.Duration(o.idleSeconds) * time.Second,
+		Now:     time.Now,
+		Log:     log,
 	}
 }
 

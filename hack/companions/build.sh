@@ -2,7 +2,7 @@
 # Builds the real programs that the demo and the tests run (the table below) from pinned Go modules,
 # once per user and version, and links them into bin/. A line of progress for each.
 #
-#   hack/companions/build.sh            all of them
+#   hack/companions/build.sh            all of them, but for the Terraforms, which only make test-all needs
 #   hack/companions/build.sh tofu ...   only the named ones
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -17,16 +17,28 @@ for p in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
   k8s_flags+=" -X $p.gitVersion=v$k8s -X $p.gitMajor=1 -X $p.gitMinor=36 -X $p.gitTreeState=clean -X $p.gitCommit=$k8s -X $p.buildDate=2026-07-22T18:07:38Z"
 done
 
+# mirrored NAME VERSION FILE: a provider's places in the mirror. Each engine looks under its own registry.
+mirrored() { printf 'mirror/%s/hashicorp/%s ' registry.opentofu.org "$1/$2/$platform/$3" registry.terraform.io "$1/$2/$platform/$3"; }
+
 # name | version | package | extra linker flags | names in bin/
 companions() {
   cat <<T
 kubernetes|$k8s|.|$k8s_flags|etcd kube-apiserver kube-controller-manager kubectl
 tofu|1.12.6|github.com/opentofu/opentofu/cmd/tofu|-X github.com/opentofu/opentofu/version.dev=no|tofu
 source-controller|1.9.6|github.com/fluxcd/source-controller||source-controller
-provider-time|0.14.2|github.com/hashicorp/terraform-provider-time|-X main.version=0.14.2|mirror/registry.opentofu.org/hashicorp/time/0.14.2/$platform/terraform-provider-time_v0.14.2
-provider-random|2.0.0|github.com/terraform-providers/terraform-provider-random||mirror/registry.opentofu.org/hashicorp/random/2.0.0/$platform/terraform-provider-random_v2.0.0_x4
-provider-null|1.0.0|github.com/terraform-providers/terraform-provider-null||mirror/registry.opentofu.org/hashicorp/null/1.0.0/$platform/terraform-provider-null_v1.0.0_x4
-provider-kubernetes|1.13.4|github.com/hashicorp/terraform-provider-kubernetes||mirror/registry.opentofu.org/hashicorp/kubernetes/1.13.4/$platform/terraform-provider-kubernetes_v1.13.4_x4
+provider-time|0.14.2|github.com/hashicorp/terraform-provider-time|-X main.version=0.14.2|$(mirrored time 0.14.2 terraform-provider-time_v0.14.2)
+provider-random|2.0.0|github.com/terraform-providers/terraform-provider-random||$(mirrored random 2.0.0 terraform-provider-random_v2.0.0_x4)
+provider-null|1.0.0|github.com/terraform-providers/terraform-provider-null||$(mirrored null 1.0.0 terraform-provider-null_v1.0.0_x4)
+provider-kubernetes|1.13.4|github.com/hashicorp/terraform-provider-kubernetes||$(mirrored kubernetes 1.13.4 terraform-provider-kubernetes_v1.13.4_x4)
+T
+}
+
+# Terraform: the last one under the MPL, and the newest that can be built from modules. bin/engines is a folder as ENGINES_DIR
+# wants it.
+terraforms() {
+  cat <<T
+terraform-1.5|1.5.7|github.com/hashicorp/terraform||engines/terraform_1.5.7/terraform
+terraform|1.13.3|github.com/hashicorp/terraform|-X github.com/hashicorp/terraform/version.dev=no|engines/terraform_1.13.3/terraform
 T
 }
 
@@ -69,7 +81,7 @@ main() {
       ln -sfn "$out" "$bin/$link"
     done
     if [ "$name" = source-controller ]; then source_crds; fi
-  done 3< <(companions)
+  done 3< <(companions; [ $# -eq 0 ] || terraforms)
 }
 mkdir -p "$cache"
 exec 9>"$cache/.lock"

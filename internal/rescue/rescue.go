@@ -1,17 +1,23 @@
-// Package rescue keeps, in one Secret of the object's namespace, a state that the engine could not write to its backend: with
+// Package rescue keeps, in Secrets of the object's namespace, a state that the engine could not write to its backend: with
 // the runner pod the only record of what an apply has made would be lost.
 //
 // The Secret of object NAME is
 //
-//	tfrescue-NAME   key state.gz; annotations ...rescued-lineage, ...rescued-serial, ...rescued-backend
+//	tfrescue-NAME   key state.gz; annotations ...rescued-lineage, ...rescued-serial, ...rescued-backend, ...rescued-parts
 //
-// It belongs to the object and goes with it.
+// Where one is too small, the rest of state.gz is in those that rescued-parts names, in that order. They are written before: what
+// tfrescue-NAME says is complete. All belong to the object and go with it.
 package rescue
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,12 +32,14 @@ const (
 	// maxState limits a state, unpacked, in bytes.
 	maxState = 64 << 20
 
-	stateKey = "state.gz"
+	stateKey   = "state.gz"
+	hashDigits = 8
 
 	prefix            = "tfrescue-"
 	lineageAnnotation = "infra.contrib.fluxcd.io/rescued-lineage"
 	serialAnnotation  = "infra.contrib.fluxcd.io/rescued-serial"
 	backendAnnotation = "infra.contrib.fluxcd.io/rescued-backend"
+	partsAnnotation   = "infra.contrib.fluxcd.io/rescued-parts"
 )
 
 // State that could not be written.
@@ -50,20 +58,57 @@ func SecretName(owner *v1alpha2.Terraform) string {
 	return v1alpha2.SafeObjectName(prefix, owner.Name, "")
 }
 
-// Save stores a state, in place of an older one. The error for one that does not fit is a *bundle.TooLargeError.
+// Save stores a state, in place of an older one. The error for one that is not kept is a *bundle.TooLargeError.
 func Save(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, s *State) error {
+	if err := bundle.Fits(len(s.Content), maxState); err != nil {
+		return err
+	}
 	packed, err := bundle.Pack(s.Content)
 	if err != nil {
 		return err
 	}
-	if err := bundle.Fits(len(packed), bundle.MaxSecret); err != nil {
+	older, err := read(ctx, c, owner)
+	if err != nil {
 		return err
 	}
-	secret := bundle.Secret(owner, SecretName(owner), map[string][]byte{stateKey: packed})
+	parts := bundle.Chunks(packed)
+	first, rest := parts[0], parts[1:]
+	names := partNames(owner, packed, len(rest))
+	for i, part := range rest {
+		if err := put(ctx, c, secretOf(owner, names[i], part)); err != nil {
+			return err
+		}
+	}
+	secret := secretOf(owner, SecretName(owner), first)
 	secret.Annotations = map[string]string{
 		lineageAnnotation: s.Lineage, serialAnnotation: strconv.FormatInt(s.Serial, 10), backendAnnotation: s.Backend,
 	}
-	err = c.Create(ctx, secret, client.FieldOwner(v1alpha2.FieldManager))
+	if len(names) > 0 {
+		secret.Annotations[partsAnnotation] = strings.Join(names, " ")
+	}
+	if err := put(ctx, c, secret); err != nil {
+		return err
+	}
+	return removeParts(ctx, c, owner.Namespace, slices.DeleteFunc(partsOf(older), func(name string) bool { return slices.Contains(names, name) }))
+}
+
+// partNames are those of the Secrets for the rest. They change with the content, so that those of an older state stay whole.
+func partNames(owner *v1alpha2.Terraform, packed []byte, count int) []string {
+	sum := sha256.Sum256(packed)
+	names := make([]string, 0, count)
+	for i := range count {
+		suffix := fmt.Sprintf("-%s-%d", hex.EncodeToString(sum[:])[:hashDigits], i+1)
+		names = append(names, v1alpha2.SafeObjectName(prefix, owner.Name, suffix))
+	}
+	return names
+}
+
+func secretOf(owner *v1alpha2.Terraform, name string, part []byte) *corev1.Secret {
+	return bundle.Secret(owner, name, map[string][]byte{stateKey: part})
+}
+
+func put(ctx context.Context, c client.Client, secret *corev1.Secret) error {
+	err := c.Create(ctx, secret, client.FieldOwner(v1alpha2.FieldManager))
 	if apierrors.IsAlreadyExists(err) {
 		err = c.Update(ctx, secret, client.FieldOwner(v1alpha2.FieldManager))
 	}
@@ -73,8 +118,8 @@ func Save(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, s *St
 	return nil
 }
 
-// Load reads the rescued state of an object; nil when there is none.
-func Load(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform) (*State, error) {
+// read is the first Secret; nil when there is none.
+func read(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
 	key := client.ObjectKey{Namespace: owner.Namespace, Name: SecretName(owner)}
 	if err := c.Get(ctx, key, secret); err != nil {
@@ -83,11 +128,36 @@ func Load(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform) (*Sta
 		}
 		return nil, fmt.Errorf("read the rescued state in Secret %s: %w", key, err)
 	}
+	return secret, nil
+}
+
+func partsOf(secret *corev1.Secret) []string {
+	if secret == nil {
+		return nil
+	}
+	return strings.Fields(secret.Annotations[partsAnnotation])
+}
+
+// Load reads the rescued state of an object; nil when there is none.
+func Load(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform) (*State, error) {
+	secret, err := read(ctx, c, owner)
+	if err != nil || secret == nil {
+		return nil, err
+	}
+	key := client.ObjectKeyFromObject(secret)
 	serial, err := strconv.ParseInt(secret.Annotations[serialAnnotation], 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("read the rescued state in Secret %s: annotation %s: %w", key, serialAnnotation, err)
 	}
-	content, err := bundle.Unpack(secret.Data[stateKey], maxState)
+	packed := secret.Data[stateKey]
+	for _, name := range partsOf(secret) {
+		part := &corev1.Secret{}
+		if err := c.Get(ctx, client.ObjectKey{Namespace: owner.Namespace, Name: name}, part); err != nil {
+			return nil, fmt.Errorf("read the rest of the rescued state in Secret %s: %w", key, err)
+		}
+		packed = append(packed, part.Data[stateKey]...)
+	}
+	content, err := bundle.Unpack(packed, maxState)
 	if err != nil {
 		return nil, fmt.Errorf("unpack the rescued state in Secret %s: %w", key, err)
 	}
@@ -98,9 +168,23 @@ func Load(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform) (*Sta
 
 // Remove deletes the rescued state of an object; that there is none is success.
 func Remove(ctx context.Context, c client.Client, owner *v1alpha2.Terraform) error {
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: owner.Namespace, Name: SecretName(owner)}}
+	secret, err := read(ctx, c, owner)
+	if err != nil || secret == nil {
+		return err
+	}
 	if err := client.IgnoreNotFound(c.Delete(ctx, secret)); err != nil {
 		return fmt.Errorf("delete the rescued state in Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}
-	return nil
+	return removeParts(ctx, c, owner.Namespace, partsOf(secret))
+}
+
+func removeParts(ctx context.Context, c client.Client, namespace string, names []string) error {
+	var errs []error
+	for _, name := range names {
+		part := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+		if err := client.IgnoreNotFound(c.Delete(ctx, part)); err != nil {
+			errs = append(errs, fmt.Errorf("delete a part of a rescued state, Secret %s/%s: %w", namespace, name, err))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/bundle"
@@ -43,13 +45,63 @@ func TestState_IsWhatWasSavedLast(t *testing.T) {
 	g.Expect(rescue.Load(t.Context(), api.Client, tf)).To(BeNil())
 }
 
-func TestState_ThatFitsInNoSecret(t *testing.T) {
+func noise(t *testing.T, size int) []byte {
+	t.Helper()
+	content := make([]byte, size)
+	if _, err := rand.Read(content); err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func rescued(t *testing.T, tf *v1alpha2.Terraform) []string {
+	t.Helper()
+	var list corev1.SecretList
+	if err := api.Client.List(t.Context(), &list, client.InNamespace(tf.Namespace)); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, secret := range list.Items {
+		if len(secret.OwnerReferences) == 1 && secret.OwnerReferences[0].UID == tf.UID {
+			names = append(names, secret.Name)
+		}
+	}
+	return names
+}
+
+func TestState_ThatDoesNotFitIntoOneSecretIsInSeveral(t *testing.T) {
 	g := NewWithT(t)
-	noise := make([]byte, 2<<20)
-	_, err := rand.Read(noise)
-	g.Expect(err).NotTo(HaveOccurred())
+	tf := owner(t, "net")
+	for serial, tc := range []struct{ size, secrets int }{{3 << 20, 4}, {2 << 20, 3}, {1 << 10, 1}, {5 << 20, 6}} {
+		saved := &rescue.State{Backend: "b", Lineage: "l", Serial: int64(serial), Content: noise(t, tc.size)}
+		for range 2 {
+			g.Expect(rescue.Save(t.Context(), api.Client, tf, saved)).To(Succeed(), "the same again, as after an answer that was lost")
+		}
+		g.Expect(rescue.Load(t.Context(), api.Client, tf)).To(Equal(saved))
+		g.Expect(rescued(t, tf)).To(HaveLen(tc.secrets), "those of the one before are gone, and all belong to the object")
+	}
+	g.Expect(rescue.Remove(t.Context(), api.Client, tf)).To(Succeed())
+	g.Expect(rescued(t, tf)).To(BeEmpty())
+}
+
+func TestState_OfWhichAPartIsMissingIsAnError(t *testing.T) {
+	g := NewWithT(t)
+	tf := owner(t, "net")
+	g.Expect(rescue.Save(t.Context(), api.Client, tf, &rescue.State{Content: noise(t, 2<<20)})).To(Succeed())
+	part := rescued(t, tf)[1]
+	g.Expect(part).To(HavePrefix("tfrescue-net-"))
+	g.Expect(api.Client.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: tf.Namespace, Name: part}})).To(Succeed())
+	_, err := rescue.Load(t.Context(), api.Client, tf)
+	g.Expect(err).To(MatchError(ContainSubstring(part)))
+	g.Expect(rescue.Remove(t.Context(), api.Client, tf)).To(Succeed(), "it can be given up")
+}
+
+func TestState_ThatIsNotKept(t *testing.T) {
+	g := NewWithT(t)
+	err := rescue.Save(t.Context(), api.Client, owner(t, "net"), &rescue.State{Content: make([]byte, 65<<20)})
 	var tooLarge *bundle.TooLargeError
-	g.Expect(rescue.Save(t.Context(), api.Client, owner(t, "net"), &rescue.State{Content: noise})).To(BeAssignableToTypeOf(tooLarge))
+	g.Expect(err).To(BeAssignableToTypeOf(tooLarge), "none is cut")
+	g.Expect(err).To(MatchError("it has 68157440 bytes, and 67108864 fit"))
 }
 
 func TestSecretName_FitsForEveryName(t *testing.T) {

@@ -55,6 +55,16 @@ func (e *Engine) hasJSONInit() bool {
 	return err == nil && since != nil && own.Core().GreaterThanOrEqual(since)
 }
 
+// splitState is the Terraform from which on the kubernetes backend spreads a state over several Secrets named <secret>-part-<n>. OpenTofu
+// does not. *(Terraform: 1.6 has it under other names)*
+var splitState = version.Must(version.NewVersion("1.7.0"))
+
+// SplitsState says that the kubernetes backend takes a state of more than one Secret.
+func (e *Engine) SplitsState() bool {
+	own, err := version.NewVersion(e.binary.Identity.Version)
+	return err == nil && e.binary.Identity.Name == Terraform && own.Core().GreaterThanOrEqual(splitState)
+}
+
 // SelectWorkspace selects a workspace, and makes it when there is none of that name.
 func (e *Engine) SelectWorkspace(ctx context.Context, name string) error {
 	if name == DefaultWorkspace {

@@ -247,7 +247,7 @@ func TestFind_PrefersTofuAndChecksVersions(t *testing.T) {
 				}
 			}
 			t.Setenv("PATH", strings.Join(dirs, ":"))
-			got, err := Find(t.Context())
+			got, err := (&Places{}).Find(t.Context(), Request{})
 			if tc.want.Name == "" {
 				g.Expect(err).To(MatchError(ErrNotFound), tc.why)
 				return

@@ -157,7 +157,8 @@ func byPlace(a, b v1alpha2.Diagnostic) int {
 // place is how the engine's texts for people say where: "  on main.tf line 2, in resource ...".
 var place = regexp.MustCompile(`(?m)^\s*on (\S+) line (\d+)`)
 
-// fromText reads the diagnostics of a command that has no JSON form: "Error: SUMMARY", an empty line, the detail.
+// fromText reads the diagnostics of a command that has no JSON form: "Error: SUMMARY", an empty line, the detail. Where there is none a text
+// that begins with "Error SOMETHING: " is one: so Terraform before 1.9 says that it can't make the first state, as a lock is held.
 func fromText(text string) []v1alpha2.Diagnostic {
 	var found []v1alpha2.Diagnostic
 	for line := range strings.SplitSeq(text, "\n") {
@@ -169,6 +170,10 @@ func fromText(text string) []v1alpha2.Diagnostic {
 		} else if len(found) > 0 {
 			found[len(found)-1].Detail += line + "\n"
 		}
+	}
+	if plain := strings.TrimSpace(text); len(found) == 0 && strings.HasPrefix(plain, "Error ") {
+		summary, detail, _ := strings.Cut(plain, ": ")
+		found = []v1alpha2.Diagnostic{{Severity: severityError, Summary: summary, Detail: detail}}
 	}
 	for i := range found {
 		settle(&found[i])

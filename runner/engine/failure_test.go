@@ -106,6 +106,9 @@ Initializing the backend...
 	g.Expect(got[1].Line).To(Equal(12))
 	g.Expect(got[1].Detail).To(HaveSuffix("Expected the start of an expression."))
 	g.Expect(fromText("nothing to see")).To(BeEmpty())
+	g.Expect(fromText("\nError loading state: the state is already locked by another terraform client\nLock Info:\n  ID:        7\n")).To(Equal([]v1alpha2.Diagnostic{{
+		Severity: "error", Summary: "Error loading state", Detail: "the state is already locked by another terraform client\nLock Info:\n  ID:        7",
+	}}), "the words of Terraform 1.5.7's init where there is no state yet")
 }
 
 func TestProgress_SaysWhatIsDone(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/local"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -32,20 +33,23 @@ if [ "$1" = "$HOLD_COMMAND" ]; then
   until [ "$(cat "$HOLD_UNTIL")" = open ]; do sleep 0.1; done
 fi
 if [ "$1" = version ] && [ -s "$CLAIM_VERSION" ]; then
-  /usr/local/bin/tofu-real "$@" | sed "s/1\.12\.[0-9]*/$(cat "$CLAIM_VERSION")/"
+  "$0-real" "$@" | sed "s/\"1\.[0-9]*\.[0-9]*\"/\"$(cat "$CLAIM_VERSION")\"/"
   exit
 fi
 if [ "$1" = plan ]; then eval "$BEFORE_PLAN"; fi
-exec /usr/local/bin/tofu-real "$@"
+exec "$0-real" "$@"
 `
 
 func makeHeldImage(ctx context.Context, dir string) (folder string, err error) {
 	heldFolder = filepath.Join(dir, "held-image")
-	image := filepath.Join("..", "..", "build", "runner-image")
+	image := local.RunnerFolder()
 	if out, err := exec.CommandContext(ctx, "cp", "-a", image, heldFolder).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("copying %s: %w: %s", image, err, out)
 	}
 	engine := filepath.Join(heldFolder, "usr", "local", "bin", "tofu")
+	if _, err := os.Stat(engine); err != nil {
+		engine = filepath.Join(filepath.Dir(engine), "terraform")
+	}
 	if err := os.Rename(engine, engine+"-real"); err != nil {
 		return "", err
 	}

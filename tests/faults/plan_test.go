@@ -158,11 +158,15 @@ func claimsVersion(s *story.Story) func(*infrav1.Terraform) {
 
 // upgradeProvider makes the image's mirror hold another version of the provider, and that one only.
 func upgradeProvider(s *story.Story) {
-	mirror := filepath.Join(heldFolder, "usr", "local", "share", "terraform", "providers", "registry.opentofu.org", "hashicorp", "random")
-	versions, err := os.ReadDir(mirror)
+	mirrors, err := filepath.Glob(filepath.Join(heldFolder, "usr", "local", "share", "terraform", "providers", "*", "hashicorp", "random"))
 	s.Expect(err).NotTo(HaveOccurred())
-	s.Expect(versions).To(HaveLen(1))
-	s.Expect(os.Rename(filepath.Join(mirror, versions[0].Name()), filepath.Join(mirror, versions[0].Name()+"1"))).To(Succeed())
+	s.Expect(mirrors).NotTo(BeEmpty(), "one for each engine's registry")
+	for _, mirror := range mirrors {
+		versions, err := os.ReadDir(mirror)
+		s.Expect(err).NotTo(HaveOccurred())
+		s.Expect(versions).To(HaveLen(1))
+		s.Expect(os.Rename(filepath.Join(mirror, versions[0].Name()), filepath.Join(mirror, versions[0].Name()+"1"))).To(Succeed())
+	}
 }
 
 func notApplicable(s *story.Story) *infrav1.TerraformRun {

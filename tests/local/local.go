@@ -4,6 +4,7 @@ package local
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,8 +38,10 @@ const (
 
 // Options of a System.
 type Options struct {
-	// Root of the repository: bin/ holds the programs, build/runner-image the runner.
+	// Root of the repository: bin/ holds the programs.
 	Root string
+	// RunnerFolder is the runner image. Default: build/runner-image.
+	RunnerFolder string
 	// Dir holds all that the cluster writes.
 	Dir string
 	Log logr.Logger
@@ -65,7 +68,7 @@ func Start(ctx context.Context, opts Options) (*System, error) {
 	if opts.Root, err = filepath.Abs(opts.Root); err != nil {
 		return nil, fmt.Errorf("finding the repository: %w", err)
 	}
-	images := map[string]string{RunnerImage: filepath.Join(opts.Root, "build", "runner-image")}
+	images := map[string]string{RunnerImage: cmp.Or(opts.RunnerFolder, filepath.Join(opts.Root, "build", "runner-image"))}
 	maps.Copy(images, opts.Images)
 	c, err := cluster.Start(ctx, cluster.Options{Dir: opts.Dir, Bin: filepath.Join(opts.Root, "bin"), Images: images, Proxied: opts.Proxied, Log: opts.Log})
 	if err != nil {

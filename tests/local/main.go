@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -13,9 +14,15 @@ import (
 	"github.com/terraform-controller/terraform-controller/tests/node"
 )
 
+// RunnerFolder is the runner image that tests in a folder of tests/ are to work with: the one that RUNNER_IMAGE_DIR names, which
+// make test-all sets to try other engines, or build/runner-image.
+func RunnerFolder() string {
+	return cmp.Or(os.Getenv("RUNNER_IMAGE_DIR"), filepath.Join("..", "..", "build", "runner-image"))
+}
+
 // Run starts a System, puts it into *system, runs the tests and stops it; the result is the exit code. It is the whole of a
 // TestMain, and the first thing in it. name is that of the package; options may make what they name in the folder dir, and
-// leave Root, Dir and Log to Run. The folder, with all logs, stays when a test has failed.
+// leave Root, RunnerFolder, Dir and Log to Run. The folder, with all logs, stays when a test has failed.
 func Run(m interface{ Run() int }, name string, system **System, options func(ctx context.Context, dir string) (Options, error)) int {
 	node.MaybeChild()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -29,6 +36,7 @@ func Run(m interface{ Run() int }, name string, system **System, options func(ct
 		return failed("preparing the tests", err)
 	}
 	opts.Root, opts.Dir, opts.Log = filepath.Join("..", ".."), filepath.Join(dir, "cluster"), logr.Discard()
+	opts.RunnerFolder = RunnerFolder()
 	if *system, err = Start(ctx, opts); err != nil {
 		return failed("the local cluster does not start", err)
 	}
