@@ -12,7 +12,9 @@ ENTRYPOINT ["/usr/local/bin/terraform-controller"]
 
 # The provider mirror of build/runner-image is for the local cluster, which has no network: it stays out.
 FROM ${RUNNER_BASE} AS runner
-RUN apk add --no-cache ca-certificates git openssh-client
+# ssh wants to know its user by name.
+RUN apk add --no-cache ca-certificates git openssh-client \
+    && adduser -D -H -u 65532 -h /home/runner runner
 COPY build/runner-image/usr/local/bin/ /usr/local/bin/
 COPY --chown=65532:65532 build/runner-image/home/runner/ /home/runner/
 ENV HOME=/home/runner

@@ -36,6 +36,12 @@ provider_installation {
   }
 }
 T
+# ssh wants to know its user by name, and where that user is at home.
+mkdir -p "$new/etc"
+cat >"$new/etc/passwd" <<T
+root:x:0:0:root:/root:/bin/sh
+runner:x:65532:65532::/home/runner:/bin/sh
+T
 cat >"$new/image.json" <<T
 {
   "entrypoint": ["/usr/local/bin/terraform-runner"],

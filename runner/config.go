@@ -30,8 +30,11 @@ type Config struct {
 	Home string
 	// Engines are the places where the engine is found.
 	Engines engine.Places
-	// Setenv changes the environment that the engine inherits.
+	// Getenv and Setenv read and change the environment that the engine inherits.
+	Getenv func(name string) string
 	Setenv func(name, value string) error
+	// Executable is this program, which git asks for credentials (`git-credential FILE`).
+	Executable string
 	// Grace is the time from the end of Execute's context (SIGTERM) until the engine is killed.
 	Grace time.Duration
 	// Idle is how long, after a plan that can be applied, the order to apply it is waited for.

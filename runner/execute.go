@@ -28,6 +28,7 @@ func Execute(ctx context.Context, cfg Config, name string) error {
 	if err != nil {
 		return err
 	}
+	defer j.dropAccess()
 	if err := j.execute(ctx); err != nil {
 		return err
 	}

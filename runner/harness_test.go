@@ -125,8 +125,9 @@ func newWorld(t *testing.T, files map[string]string, change func(*v1alpha2.Terra
 			TokenFile: w.file("token", "the-token"),
 			MaxBytes:  1 << 20,
 		},
-		Root: t.TempDir(),
-		Home: t.TempDir(),
+		Root:   t.TempDir(),
+		Home:   t.TempDir(),
+		Getenv: os.Getenv,
 		Setenv: func(name, value string) error {
 			t.Setenv(name, value)
 			return nil

@@ -35,6 +35,9 @@ func (j *job) provide(ctx context.Context) error {
 	if err := j.placeCLIConfig(); err != nil {
 		return fail(v1alpha2.ReasonTFExecNewFailed, err)
 	}
+	if err := j.cfg.accessTo(j.owner.Name).place(given.Credentials); err != nil {
+		return fail(v1alpha2.ReasonTFExecInitFailed, err)
+	}
 	return nil
 }
 
@@ -49,6 +52,9 @@ func (j *job) readProvided(ctx context.Context) (*inputs.Provided, error) {
 		return nil, fail(v1alpha2.ReasonTFExecNewFailed, err)
 	}
 	if given.Backend, err = reader.Backend(ctx, j.spec.BackendConfigsFrom); err != nil {
+		return nil, fail(v1alpha2.ReasonTFExecInitFailed, err)
+	}
+	if given.Credentials, err = reader.Credentials(ctx, j.spec.ModuleCredentials); err != nil {
 		return nil, fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inputs = append(s.Inputs, reader.Read()...) })

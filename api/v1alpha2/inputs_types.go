@@ -61,6 +61,22 @@ type FileMapping struct {
 	Path string `json:"path"`
 }
 
+// ModuleCredential is what a git server or a registry asks for.
+type ModuleCredential struct {
+	// URL that the addresses of the modules begin with: https://host, ssh://git@host, with a port and a path where needed. A
+	// registry is https://host. Of several that fit, the longest counts.
+	// +kubebuilder:validation:Pattern=`^(http|https|ssh)://.+$`
+	// +kubebuilder:validation:MaxLength=2048
+	// +required
+	URL string `json:"url"`
+
+	// SecretRef names a Secret of the object's namespace, in the format of a GitRepository's: for HTTPS username and password, or
+	// bearerToken; token for a registry; ca.crt; tls.crt and tls.key. For SSH identity and known_hosts, and password when the
+	// identity has one.
+	// +required
+	SecretRef meta.LocalObjectReference `json:"secretRef"`
+}
+
 // ReadInputsFromSecretSpec makes a Secret available to templates.
 type ReadInputsFromSecretSpec struct {
 	// Name of the Secret.

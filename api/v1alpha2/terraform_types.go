@@ -115,6 +115,10 @@ type TerraformSpec struct {
 	// +optional
 	CliConfigSecretRef *corev1.SecretReference `json:"cliConfigSecretRef,omitempty"`
 
+	// ModuleCredentials let a run fetch modules from private git servers and registries.
+	// +optional
+	ModuleCredentials []ModuleCredential `json:"moduleCredentials,omitempty"`
+
 	// HealthChecks run after an apply, and after a plan that finds nothing to change. Ready is True only when they succeed.
 	// +optional
 	HealthChecks []HealthCheck `json:"healthChecks,omitempty"`

@@ -26,7 +26,7 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		Version:       version,
 	}
-	root.AddCommand(runCommand(), installCommand(), &cobra.Command{
+	root.AddCommand(runCommand(), installCommand(), gitCredentialCommand(), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,

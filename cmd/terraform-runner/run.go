@@ -136,8 +136,12 @@ func (o *options) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	cfg := o.config(c, log)
+	if cfg.Executable, err = os.Executable(); err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
 	log.Info("runner started", "version", version, "pod", o.podName, "run", o.runName)
-	return runner.Execute(ctx, o.config(c, log), o.runName)
+	return runner.Execute(ctx, cfg, o.runName)
 }
 
 // check says what is missing.
@@ -173,6 +177,7 @@ func (o *options) config(c client.WithWatch, log logr.Logger) runner.Config {
 		Idle:    time.Duration(o.idleSeconds) * time.Second,
 		Now:     time.Now,
 		Log:     log,
+		Getenv:  os.Getenv,
 	}
 }
 
@@ -202,6 +207,10 @@ func prepareEnvironment(cliConfig string) error {
 		errs = append(errs, os.Setenv("HOME", defaultHome))
 	}
 	setDefault("CHECKPOINT_DISABLE", "1")
+	setDefault("GIT_TERMINAL_PROMPT", "0")
+	for name, value := range proxyEnvironment(os.Getenv) {
+		errs = append(errs, os.Setenv(name, value))
+	}
 	if _, err := os.Stat(cliConfig); err == nil {
 		setDefault("TF_CLI_CONFIG_FILE", cliConfig)
 	}

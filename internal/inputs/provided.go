@@ -26,6 +26,8 @@ type Provided struct {
 	CLIConfig []byte `json:"cliConfig,omitempty"`
 	// Backend are the settings of spec.backendConfigsFrom.
 	Backend []Setting `json:"backend,omitempty"`
+	// Credentials are those of spec.moduleCredentials.
+	Credentials []Credential `json:"credentials,omitempty"`
 }
 
 // File is a file that a run finds.
@@ -48,6 +50,9 @@ func (p *Provided) Secrets() []string {
 		if setting.Secret {
 			list = appendText(list, []byte(setting.Value))
 		}
+	}
+	for i := range p.Credentials {
+		list = append(list, p.Credentials[i].secrets()...)
 	}
 	list = append(list, tokens(p.CLIConfig)...)
 	list = appendText(list, p.CLIConfig)

@@ -71,7 +71,8 @@ func (e Event) String() string {
 	}
 }
 
-// Describe is a diagnostic in one line: FILE:LINE: SUMMARY: first line of the detail; what is unknown is left out.
+// Describe is a diagnostic in one line: FILE:LINE: SUMMARY: first line of the detail; what is unknown is left out. Where that line
+// ends in "...", as does "Cloning into 'x'...", the last lines of its paragraph are added: they say what came of it.
 func Describe(d v1alpha2.Diagnostic) string {
 	var b strings.Builder
 	switch {
@@ -81,11 +82,21 @@ func Describe(d v1alpha2.Diagnostic) string {
 		b.WriteString(d.Address + ": ")
 	}
 	b.WriteString(d.Summary)
-	detail, _, _ := strings.Cut(strings.TrimSpace(d.Detail), "\n")
+	detail, rest, _ := strings.Cut(strings.TrimSpace(d.Detail), "\n")
+	if strings.HasSuffix(detail, "...") {
+		detail = strings.TrimSpace(detail + " " + outcome(rest))
+	}
 	if detail != "" {
 		b.WriteString(": " + detail)
 	}
 	return b.String()
+}
+
+// outcome is the end of a paragraph.
+func outcome(text string) string {
+	paragraph, _, _ := strings.Cut(strings.ReplaceAll(text, "\r\n", "\n"), "\n\n")
+	lines := strings.Split(strings.TrimSpace(paragraph), "\n")
+	return strings.Join(lines[max(0, len(lines)-2):], " ")
 }
 
 // wireMessage is what is read of a message.

@@ -166,3 +166,15 @@ func TestStream_BoundsWhatItPassesOn(t *testing.T) {
 	g.Expect(len(got[0].Diagnostic.Detail)).To(BeNumerically("<=", maxDetail+3))
 	g.Expect(got[0].Diagnostic.Detail).To(HaveSuffix("ä..."), "no rune is cut in two")
 }
+
+func TestDescribe_SaysWhatCameOfAnUnfinishedSentence(t *testing.T) {
+	for detail, want := range map[string]string{
+		"One.\nTwo.":              "One.",
+		"Cloning into 'x'...":     "Cloning into 'x'...",
+		"Cloning into 'x'...\n\n": "Cloning into 'x'...",
+		"exited with 128: Cloning into 'x'...\nfatal: Authentication failed for 'y'\n":                                  "exited with 128: Cloning into 'x'... fatal: Authentication failed for 'y'",
+		"Cloning into 'x'...\n@@@\r\n@@@\r\nHost key verification failed.\r\nfatal: Could not read.\n\nPlease check.\n": "Cloning into 'x'... Host key verification failed. fatal: Could not read.",
+	} {
+		NewWithT(t).Expect(Describe(v1alpha2.Diagnostic{Summary: "Failed", Detail: detail})).To(Equal("Failed: " + want))
+	}
+}

@@ -37,6 +37,7 @@ var additive = []string{
 	"spec.approval",
 	"spec.dependsOn[].readyExpr",
 	"spec.engine",
+	"spec.moduleCredentials",
 	"spec.planServiceAccountName",
 	"spec.stateBackups",
 	"spec.timeouts",

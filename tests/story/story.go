@@ -120,11 +120,13 @@ func (s *Story) Get() *infrav1.Terraform {
 }
 
 // Change changes the spec, as a commit of the manifest would.
-func (s *Story) Change(change func(*infrav1.Terraform)) {
+func (s *Story) Change(change ...func(*infrav1.Terraform)) {
 	s.t.Helper()
 	tf := s.Get()
 	before := tf.DeepCopy()
-	change(tf)
+	for _, c := range change {
+		c(tf)
+	}
 	s.Expect(s.System.Client.Patch(s.Ctx, tf, client.MergeFrom(before))).To(Succeed())
 }
 
