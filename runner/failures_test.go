@@ -21,6 +21,7 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/runner"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func oneResource() map[string]string {
@@ -28,6 +29,7 @@ func oneResource() map[string]string {
 }
 
 func TestExecute_SaysWhyAPlanFails(t *testing.T) {
+	compat.Shows(t, "spec.path", "spec.timeouts")
 	for _, tc := range []struct {
 		name, why string
 		files     map[string]string
@@ -261,6 +263,7 @@ func (w *world) rewriteState(change func(map[string]any)) {
 }
 
 func TestExecute_NamesTheHolderOfALock(t *testing.T) {
+	compat.Shows(t, "spec.tfstate.forceUnlock")
 	g := NewWithT(t)
 	w := newWorld(t, oneResource(), nil)
 	w.plan()

@@ -7,6 +7,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 // settled is an object that has been applied and rests: each case changes what it is about.
@@ -73,6 +74,7 @@ func ordered(op Operation, target string) func(*Facts) {
 }
 
 func TestNext(t *testing.T) {
+	compat.Shows(t, "spec.destroy", "spec.interval", "spec.suspend", "spec.force", "spec.planOnly")
 	cases := map[string]struct {
 		reason  string
 		facts   Facts

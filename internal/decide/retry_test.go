@@ -8,9 +8,11 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func TestBackoff(t *testing.T) {
+	compat.Shows(t, "spec.retryStrategy", "spec.maxRetryInterval")
 	cases := map[string]struct {
 		reason   string
 		base     time.Duration

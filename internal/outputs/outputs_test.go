@@ -11,6 +11,7 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/outputs"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 // owner is an object that wants these items in Secret "out".
@@ -34,6 +35,7 @@ var module = map[string]outputs.Value{
 }
 
 func TestSecret_HasTheFormatThatOthersRead(t *testing.T) {
+	compat.Shows(t, "spec.writeOutputsToSecret.outputs")
 	none := owner("team-a")
 	none.Spec.WriteOutputsToSecret = nil
 	destroy := owner("team-a")
@@ -80,6 +82,7 @@ func TestSecret_HasTheFormatThatOthersRead(t *testing.T) {
 }
 
 func TestSecret_CarriesWhatTheSpecSays(t *testing.T) {
+	compat.Shows(t, "spec.writeOutputsToSecret.labels", "spec.writeOutputsToSecret.annotations")
 	g := NewWithT(t)
 	o := owner("team-a")
 	o.Spec.WriteOutputsToSecret.Labels = map[string]string{"l": "1"}
@@ -97,6 +100,7 @@ func TestSecret_CarriesWhatTheSpecSays(t *testing.T) {
 }
 
 func TestSecret_SaysWhichFieldAndWhatToDo(t *testing.T) {
+	compat.Shows(t, "spec.writeOutputsToSecret.outputs")
 	secretive := map[string]outputs.Value{"a": value(`"string"`, `{"hidden":1}`)}
 	for _, tc := range []struct {
 		name, field, message string

@@ -15,6 +15,7 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/internal/outputs"
 	"github.com/terraform-controller/terraform-controller/tests/apiserver"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 var api *apiserver.Server
@@ -31,6 +32,7 @@ func get(t *testing.T, namespace string) *corev1.Secret {
 }
 
 func TestWrite_WritesWhatDiffersAndNothingElse(t *testing.T) {
+	compat.Shows(t, "spec.writeOutputsToSecret", "spec.writeOutputsToSecret.labels", "spec.writeOutputsToSecret.annotations")
 	g := NewWithT(t)
 	namespace := api.Namespace(t)
 	o := owner(namespace, "vpc_id", "private")

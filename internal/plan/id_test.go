@@ -5,6 +5,8 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 const (
@@ -92,6 +94,7 @@ func TestLegacyID(t *testing.T) {
 }
 
 func TestMatches(t *testing.T) {
+	compat.Shows(t, "spec.approvePlan.short")
 	git := "main@sha1:" + sha1Hash
 	bucket := "sha256:" + sha256Hash
 	gitID, bucketID := ID(git, "c", 3), ID(bucket, "c", 3)

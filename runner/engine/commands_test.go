@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func TestMain(m *testing.M) {
@@ -65,6 +66,7 @@ func (f *fake) read(t *testing.T, path string) []string {
 }
 
 func TestCommands_HaveTheseArguments(t *testing.T) {
+	compat.Shows(t, "spec.workspace", "spec.upgradeOnInit", "spec.tfstate.lockTimeout", "spec.parallelism", "spec.plan.lock")
 	ctx := context.Background()
 	for _, tc := range []struct {
 		name, why  string

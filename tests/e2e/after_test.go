@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -54,6 +55,7 @@ func healthCheck(url string) infrav1.HealthCheck {
 }
 
 func TestHealthChecks_KeepReadyFalseUntilTheySucceed(t *testing.T) {
+	compat.Shows(t, "spec.healthChecks")
 	t.Parallel()
 	var healthy atomic.Bool
 	server := application(t, &healthy)
@@ -116,6 +118,7 @@ func configMap(s *story.Story, name string) *corev1.ConfigMap {
 }
 
 func TestOutputs_InASecretAndAConfigMap(t *testing.T) {
+	compat.Shows(t, "spec.writeOutputsToSecret", "spec.writeOutputsToSecret.outputs", "spec.writeOutputsToConfigMap")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting + `
 output "zones" { value = ["a", "b"] }
@@ -155,6 +158,7 @@ output "token" {
 }
 
 func TestReadablePlan_IsStoredAndGoesWithThePlan(t *testing.T) {
+	compat.Shows(t, "spec.storeReadablePlan")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Expect(system.Client.Create(s.Ctx, &corev1.Secret{
@@ -190,6 +194,7 @@ func TestReadablePlan_IsStoredAndGoesWithThePlan(t *testing.T) {
 }
 
 func TestRefreshBeforeApply_HoldsWhatHasChangedSinceItWasApproved(t *testing.T) {
+	compat.Shows(t, "spec.refreshBeforeApply")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
 	s.Create(s.NamespaceVariable(), func(tf *infrav1.Terraform) { tf.Spec.RefreshBeforeApply = true })

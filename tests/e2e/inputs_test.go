@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -96,6 +97,7 @@ func withEveryInput(tf *infrav1.Terraform) {
 }
 
 func TestInputs_AllTogetherInPlanApplyAndDestroy(t *testing.T) {
+	compat.Shows(t, "spec.backendConfig.disable", "spec.enableInventory")
 	t.Parallel()
 	s := story.New(t, system, everyInput)
 	secrets := inputSecrets(s)

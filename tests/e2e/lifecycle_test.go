@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -72,6 +73,7 @@ func TestManual_WaitsForApprovalByAnnotation(t *testing.T) {
 }
 
 func TestManual_WaitsForApprovalBySpec(t *testing.T) {
+	compat.Shows(t, "spec.approvePlan")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create()
@@ -104,6 +106,7 @@ func TestFailure_IsMendedByACommit(t *testing.T) {
 }
 
 func TestFailure_IsTriedAgainAfterTheRetryInterval(t *testing.T) {
+	compat.Shows(t, "spec.retryInterval")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": `variable "needed" {}`})
 	s.Create(story.Auto, func(tf *infrav1.Terraform) {
@@ -118,6 +121,7 @@ func TestFailure_IsTriedAgainAfterTheRetryInterval(t *testing.T) {
 }
 
 func TestDrift_IsCorrectedUnderAuto(t *testing.T) {
+	compat.Shows(t, "spec.interval")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
 	s.Create(story.Auto, s.NamespaceVariable(), func(tf *infrav1.Terraform) { tf.Spec.Interval = metav1.Duration{Duration: 5 * time.Second} })
@@ -165,6 +169,7 @@ func TestDriftCheck_LeavesReadyAlone(t *testing.T) {
 }
 
 func TestSuspend_BeginsNothingUntilResumed(t *testing.T) {
+	compat.Shows(t, "spec.suspend")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(story.Auto)
@@ -191,6 +196,7 @@ func TestDeletion_KeepsTheResources(t *testing.T) {
 }
 
 func TestDeletion_DestroysTheResources(t *testing.T) {
+	compat.Shows(t, "spec.destroyResourcesOnDeletion")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable + "output \"name\" { value = \"settings\" }\n"})
 	s.Create(s.NamespaceVariable(), story.OutputsTo("net-outputs"), func(tf *infrav1.Terraform) { tf.Spec.DestroyResourcesOnDeletion = true })

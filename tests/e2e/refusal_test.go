@@ -17,6 +17,7 @@ import (
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/tests/cluster"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/local"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
@@ -24,6 +25,7 @@ import (
 // TestBadInput: each is said in a condition that names the field, the value and what to do, and nothing is tried
 // again before its time.
 func TestBadInput(t *testing.T) {
+	compat.Shows(t, "spec.path", "spec.serviceAccountName", "spec.runnerPodTemplate.spec.image", "spec.runnerPodTemplate.spec.env")
 	cases := map[string]struct {
 		files  map[string]string
 		change func(*infrav1.Terraform)
