@@ -37,6 +37,7 @@ func TestPlanIn_FollowsIntervalAndMode(t *testing.T) {
 }
 
 func TestFailureOf_HasTheReasonThatUsersKnow(t *testing.T) {
+	compat.Shows(t, "condition.Ready=False/DriftDetectionFailed")
 	for name, tc := range map[string]struct {
 		reason  string
 		failure *infrav1.RunFailure

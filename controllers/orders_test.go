@@ -122,6 +122,7 @@ func TestExhausted(t *testing.T) {
 }
 
 func TestForceRequested_NeedsTheTokenOfTheRequest(t *testing.T) {
+	compat.Shows(t, "key.reconcile.fluxcd.io/forceAt")
 	g := NewWithT(t)
 	tf := &infrav1.Terraform{}
 	tf.Annotations = map[string]string{"reconcile.fluxcd.io/forceAt": "1", "reconcile.fluxcd.io/requestedAt": "1"}

@@ -100,7 +100,8 @@ func TestBuildPod_MatchesGoldenFiles(t *testing.T) {
 		"spec.runnerPodTemplate.spec.volumes", "spec.runnerPodTemplate.spec.volumeMounts",
 		"spec.runnerPodTemplate.spec.initContainers", "spec.runnerPodTemplate.spec.hostAliases",
 		"spec.runnerPodTemplate.spec.priorityClassName", "spec.runnerPodTemplate.spec.securityContext",
-		"spec.runnerPodTemplate.spec.resources", "spec.planServiceAccountName",
+		"spec.runnerPodTemplate.spec.resources", "spec.planServiceAccountName", "key.infra.contrib.fluxcd.io/terraform",
+		"key.app.kubernetes.io/created-by, name, instance",
 	)
 	proxies := []corev1.EnvVar{
 		{Name: "HTTP_PROXY", Value: "http://proxy:3128"},
@@ -191,6 +192,7 @@ func TestBuildPod_TellsAForeignImageByItsRepository(t *testing.T) {
 }
 
 func TestBuildPod_InstanceLabelIsValidForEveryRevision(t *testing.T) {
+	compat.Shows(t, "key.app.kubernetes.io/created-by, name, instance")
 	for revision, want := range map[string]string{
 		"main@sha1:0123456789abcdef":             "tf-runner-01234567",
 		"refs/heads/a@sha256:abcdef0123456789":   "tf-runner-abcdef01",

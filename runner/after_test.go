@@ -74,6 +74,7 @@ output "path" {
 }
 
 func TestExecute_StoresThePlanToBeRead(t *testing.T) {
+	compat.Shows(t, "plan-secret.without-changes", "cleanup.plan-after-apply")
 	g := NewWithT(t)
 	w := newWorld(t, map[string]string{"main.tf": `resource "terraform_data" "x" { input = 1 }`}, func(spec *v1alpha2.TerraformSpec) {
 		spec.StoreReadablePlan = "json"

@@ -51,6 +51,7 @@ func TestExecute_WorksInTheWorkspace(t *testing.T) {
 }
 
 func TestExecute_ApplyOfSomethingThatFails(t *testing.T) {
+	compat.Shows(t, "condition.Ready=False/TFExecApplyFailed")
 	g := NewWithT(t)
 	w := newWorld(t, map[string]string{"main.tf": `
 resource "terraform_data" "ok" {}
@@ -68,7 +69,7 @@ resource "terraform_data" "bad" {
 }
 
 func TestDisabledBackend_IsTheModulesOwn(t *testing.T) {
-	compat.Shows(t, "spec.destroy", "spec.backendConfig.disable")
+	compat.Shows(t, "spec.destroy", "spec.backendConfig.disable", "plan-secret.content")
 	g := NewWithT(t)
 	state := filepath.Join(t.TempDir(), "state")
 	files := oneResource()

@@ -15,7 +15,9 @@ import (
 )
 
 func TestExecute_PlansAppliesAndDestroys(t *testing.T) {
-	compat.Shows(t, "spec.enableInventory")
+	compat.Shows(t, "spec.enableInventory", "status.inventory", "plan-secret.without-changes", "cleanup.plan-after-apply",
+		"outputs.available", "outputs.after-destroy", "outputs.by-hand",
+	)
 	g := NewWithT(t)
 	w := newWorld(t, map[string]string{
 		"modules/app/main.tf": `

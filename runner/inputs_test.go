@@ -219,7 +219,7 @@ resource "null_resource" "x" {
 }
 
 func TestCLIConfig_SaysWhatIsWrong(t *testing.T) {
-	compat.Shows(t, "spec.cliConfigSecretRef")
+	compat.Shows(t, "spec.cliConfigSecretRef", "condition.Ready=False/TFExecNewFailed")
 	w := newWorld(t, map[string]string{"main.tf": ""}, nil)
 	w.createSecret("none-of-it", map[string]string{"a": "x", "tfrc": "x"})
 	w.createSecret("two", map[string]string{"a.tfrc": "", "b.tfrc": ""})
@@ -237,7 +237,7 @@ func TestCLIConfig_SaysWhatIsWrong(t *testing.T) {
 }
 
 func TestBackendConfigsFrom_CompleteTheBackend(t *testing.T) {
-	compat.Shows(t, "spec.backendConfigsFrom", "spec.backendConfigsFrom.optional")
+	compat.Shows(t, "spec.backendConfigsFrom", "spec.backendConfigsFrom.optional", "init.backend-config")
 	g := NewWithT(t)
 	said := filepath.Join(t.TempDir(), "said")
 	state := filepath.Join(t.TempDir(), "state-of-${a}")
@@ -340,6 +340,7 @@ output "key" {
 }
 
 func TestTemplates_SayWhatIsWrong(t *testing.T) {
+	compat.Shows(t, "condition.Ready=False/TemplateGenerationFailed")
 	w := newWorld(t, map[string]string{"main.tf.tpl": "\n{{ .Values.typo }}"}, func(s *v1alpha2.TerraformSpec) {
 		s.Values = &apiextensionsv1.JSON{Raw: []byte(`{"a":1}`)}
 	})

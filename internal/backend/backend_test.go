@@ -15,7 +15,7 @@ type backendConfig = v1alpha2.BackendConfigSpec
 func TestRender_ChoosesTheBackend(t *testing.T) {
 	compat.Shows(t, "spec.backendConfig", "spec.backendConfig.disable", "spec.backendConfig.secretSuffix",
 		"spec.backendConfig.inClusterConfig", "spec.backendConfig.configPath", "spec.backendConfig.labels",
-		"spec.backendConfig.customConfiguration",
+		"spec.backendConfig.customConfiguration", "backend.file", "backend.order", "backend.default", "backend.labels-of-the-object",
 	)
 	inOwn := func(ws, suffix string) backend.Settings {
 		return backend.Settings{Kubernetes: true, Namespace: "team-a", Workspace: ws,
@@ -181,6 +181,7 @@ func TestRender_RefusesWhatTheEngineCouldNotUse(t *testing.T) {
 }
 
 func TestGuard_AcceptsOnlyTheRecordedStateOrALaterOne(t *testing.T) {
+	compat.Shows(t, "state.guard")
 	state := func(lineage string, serial, resources int64) *v1alpha2.StateStatus {
 		return &v1alpha2.StateStatus{Lineage: lineage, Serial: serial, Resources: resources}
 	}

@@ -67,6 +67,7 @@ func TestReadState_CountsManagedInstances(t *testing.T) {
 }
 
 func TestReadState_JoinsTerraformsPartsInNumericOrder(t *testing.T) {
+	compat.Shows(t, "state.parts")
 	g := NewWithT(t)
 	namespace := api.Namespace(t)
 	data := zip(t, twoResources)
@@ -138,7 +139,7 @@ func TestReadState_NamesTheRightThatIsMissing(t *testing.T) {
 
 // TestReadState_AgreesWithTheEngine runs a real engine with a rendered backend.
 func TestReadState_AgreesWithTheEngine(t *testing.T) {
-	compat.Shows(t, "spec.backendConfig.labels")
+	compat.Shows(t, "spec.backendConfig.labels", "backend.file")
 	g := NewWithT(t)
 	namespace := api.Namespace(t)
 	s, err := backend.Render("network", namespace, &v1alpha2.TerraformSpec{

@@ -163,7 +163,9 @@ func references(list []v1alpha2.InputReference) []string {
 }
 
 func TestRead_SaysWhichFieldAndWhatToDo(t *testing.T) {
-	compat.Shows(t, "spec.vars.valueFrom", "spec.varsFrom.varsKeys", "spec.varsFrom.optional")
+	compat.Shows(t, "spec.vars.valueFrom", "spec.varsFrom.varsKeys", "spec.varsFrom.optional",
+		"condition.Ready=False/VarsGenerationFailed",
+	)
 	namespace := api.Namespace(t)
 	api.Create(t, objects(namespace)...)
 	both := fromSecret("a", "db", "user", false)

@@ -36,7 +36,7 @@ func valuesSpec(values string) *spec {
 }
 
 func TestValues_ArriveIntact(t *testing.T) {
-	compat.Shows(t, "spec.values", "spec.readInputsFromSecrets")
+	compat.Shows(t, "spec.values", "spec.readInputsFromSecrets", "key.kustomize.toolkit.fluxcd.io/substitute")
 	namespace := api.Namespace(t)
 	api.Create(t, netOutputs(namespace))
 	for _, tc := range []struct{ name, reason, values, want string }{

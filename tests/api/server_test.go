@@ -19,7 +19,7 @@ import (
 )
 
 func TestTerraform_DefaultsOfTheServer(t *testing.T) {
-	compat.Shows(t, "api.defaults")
+	compat.Shows(t, "api.defaults", "status.observedGeneration")
 	g := NewWithT(t)
 	object := manifest(t, "Terraform", "defaults", `
 interval: 10m

@@ -55,7 +55,7 @@ func healthCheck(url string) infrav1.HealthCheck {
 }
 
 func TestHealthChecks_KeepReadyFalseUntilTheySucceed(t *testing.T) {
-	compat.Shows(t, "spec.healthChecks")
+	compat.Shows(t, "spec.healthChecks", "condition.HealthCheck", "event.HealthChecksFailed")
 	t.Parallel()
 	var healthy atomic.Bool
 	server := application(t, &healthy)
@@ -118,7 +118,9 @@ func configMap(s *story.Story, name string) *corev1.ConfigMap {
 }
 
 func TestOutputs_InASecretAndAConfigMap(t *testing.T) {
-	compat.Shows(t, "spec.writeOutputsToSecret", "spec.writeOutputsToSecret.outputs", "spec.writeOutputsToConfigMap")
+	compat.Shows(t, "spec.writeOutputsToSecret", "spec.writeOutputsToSecret.outputs", "spec.writeOutputsToConfigMap",
+		"outputs.typed", "outputs.after-destroy", "outputs.by-hand",
+	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting + `
 output "zones" { value = ["a", "b"] }
@@ -158,7 +160,7 @@ output "token" {
 }
 
 func TestReadablePlan_IsStoredAndGoesWithThePlan(t *testing.T) {
-	compat.Shows(t, "spec.storeReadablePlan")
+	compat.Shows(t, "spec.storeReadablePlan", "readable.json", "readable.text")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Expect(system.Client.Create(s.Ctx, &corev1.Secret{

@@ -65,7 +65,9 @@ func runsOf(s *story.Story, name string) (runs []infrav1.TerraformRun) {
 }
 
 func TestDependsOn_BeginsAfterItsDependencyAndGoesBeforeIt(t *testing.T) {
-	compat.Shows(t, "spec.dependsOn")
+	compat.Shows(t, "spec.dependsOn", "condition.Ready=False/DeletionBlockedByDependantsReason",
+		"condition.Ready=False/DependencyNotReady", "event.DependencyNotReady",
+	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(story.Auto, named("app"), dependsOn(infrav1.DependencyReference{Name: "net"}))
@@ -147,7 +149,7 @@ func TestDependsOn_CircleIsNamed(t *testing.T) {
 }
 
 func TestDependsOn_OtherNamespaceIsDenied(t *testing.T) {
-	compat.Shows(t, "spec.dependsOn.namespace")
+	compat.Shows(t, "spec.dependsOn.namespace", "condition.Stalled/AccessDenied")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(story.Auto, dependsOn(infrav1.DependencyReference{Name: "app", Namespace: local.Namespace}))

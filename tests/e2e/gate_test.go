@@ -112,6 +112,7 @@ resource "kubernetes_config_map" "second" {
 `
 
 func TestGate_TheRestOfAHalfFailedApplyGoesOn(t *testing.T) {
+	compat.Shows(t, "condition.Ready=False/TFExecApplyFailed", "event.TFExecApplyFailed")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": halfway})
 	other, err := system.Namespace(s.Ctx, "other")

@@ -152,6 +152,7 @@ func TestInputs_AreKeptByAnApplyInThePodOfItsPlan(t *testing.T) {
 }
 
 func TestInputs_SayWhatIsWrong(t *testing.T) {
+	compat.Shows(t, "condition.Ready=False/AccessDenied")
 	t.Parallel()
 	files := map[string]string{"app/main.tf": "", "broken/main.tf.tpl": "\n{{ .Values.typo }}"}
 	s := story.New(t, system, files)

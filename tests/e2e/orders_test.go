@@ -35,7 +35,9 @@ func annotate(s *story.Story, keys ...string) {
 }
 
 func TestRetries_EndAtTheLimitAndBeginAnewWhenAsked(t *testing.T) {
-	compat.Shows(t, "spec.remediation")
+	compat.Shows(t, "spec.remediation", "condition.Stalled/RetryLimitReached", "key.reconcile.fluxcd.io/requestedAt",
+		"key.reconcile.fluxcd.io/resetAt",
+	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": broken})
 	s.Create(story.Auto, func(tf *infrav1.Terraform) {
@@ -72,6 +74,7 @@ func TestRetries_EndAtTheLimitAndBeginAnewWhenAsked(t *testing.T) {
 }
 
 func TestForceAt_AppliesOnePlanWithoutApproval(t *testing.T) {
+	compat.Shows(t, "key.reconcile.fluxcd.io/forceAt")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create()
@@ -103,7 +106,7 @@ func TestForce_AppliesEveryPlan(t *testing.T) {
 }
 
 func TestDestroy_TakesAllAwayAndTheObjectStays(t *testing.T) {
-	compat.Shows(t, "spec.destroy")
+	compat.Shows(t, "spec.destroy", "status.plan.isDestroyPlan", "condition.Ready=True/TerraformAppliedSucceed")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
 	s.Create(s.NamespaceVariable(), func(tf *infrav1.Terraform) { tf.Spec.Interval = metav1.Duration{Duration: 5 * time.Second} })
@@ -143,7 +146,9 @@ func lockedByAnother(s *story.Story, id string) {
 }
 
 func TestForceUnlock_ReleasesTheLockThatIsNamed(t *testing.T) {
-	compat.Shows(t, "spec.tfstate.forceUnlock", "spec.tfstate.lockIdentifier")
+	compat.Shows(t, "spec.tfstate.forceUnlock", "spec.tfstate.lockIdentifier", "status.lock.pending", "status.lock.lastApplied",
+		"condition.Ready=False/LockHeld",
+	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	lockedByAnother(s, "0b1f-lock")
