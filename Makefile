@@ -71,8 +71,9 @@ image-runner: ## Assemble the runner image's files in build/runner-image
 	@hack/image-runner.sh $(IMAGE_RUNNER_DIR)
 
 .PHONY: generate
-generate: ## Generate deepcopy functions and CRDs from the types
+generate: ## Generate deepcopy functions and CRDs from the types, docs/compatibility.md from rows and tests
 	cd api && $(CONTROLLER_GEN) object paths=./... && $(CONTROLLER_GEN) crd paths=./... output:crd:dir=../config/crd/bases
+	go run ./tests/compat/document docs/compatibility.md
 
 .PHONY: fmt
 fmt: ## Format the code

@@ -9,6 +9,7 @@ import (
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/decide"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func TestAnnounceAbandoned_SaysWhyAndWhatIsLeft(t *testing.T) {
@@ -43,6 +44,7 @@ func TestAnnounceAbandoned_SaysWhyAndWhatIsLeft(t *testing.T) {
 }
 
 func TestAnnounce_WhatComesAfterAnApply(t *testing.T) {
+	compat.Shows(t, "event.TerraformAppliedSucceed", "event.HealthChecksFailed")
 	g := NewWithT(t)
 	recorder := record.NewFakeRecorder(9)
 	tf := object()
@@ -63,4 +65,72 @@ func TestAnnounce_WhatComesAfterAnApply(t *testing.T) {
 	e.run(run)
 	g.Expect(recorder.Events).To(Receive(HavePrefix("Warning HealthChecksFailed")))
 	g.Expect(recorder.Events).To(BeEmpty(), "what is withheld is not said at each look")
+}
+
+// TestAnnounce_TheEndOfARun: an alert goes by type and reason, and the revision is with each of them.
+func TestAnnounce_TheEndOfARun(t *testing.T) {
+	compat.Shows(t, "event.DriftDetectionFailed", "event.TerraformPlanSucceed", "event.DriftDetected",
+		"event.OutputsWritingFailed",
+	)
+	run := func(op infrav1.Operation, phase infrav1.RunPhase, change func(*infrav1.TerraformRun)) *infrav1.TerraformRun {
+		run := &infrav1.TerraformRun{
+			Spec:   infrav1.TerraformRunSpec{Operation: op, Target: "here", Source: infrav1.RunSource{Revision: "main@sha1:aaaa"}},
+			Status: infrav1.TerraformRunStatus{Phase: phase},
+		}
+		change(run)
+		return run
+	}
+	fails := func(reason string) func(*infrav1.TerraformRun) {
+		return func(run *infrav1.TerraformRun) {
+			run.Status.Failure = &infrav1.RunFailure{Reason: reason, Message: "because"}
+		}
+	}
+	const plan, apply = infrav1.OperationPlan, infrav1.OperationApply
+	for name, tc := range map[string]struct {
+		reason string
+		run    *infrav1.TerraformRun
+		status infrav1.PlanStatus
+		want   []string
+	}{
+		"a plan waits": {
+			"the id is what a person needs", run(plan, infrav1.RunSucceeded, func(*infrav1.TerraformRun) {}),
+			infrav1.PlanStatus{Pending: "plan-1", Summary: "+1 ~0 -0"},
+			[]string{"Normal TerraformPlanSucceed Planned (+1 ~0 -0).\nPlan generated: set approvePlan: \"plan-1\" to approve this plan."},
+		},
+		"drift": {
+			"in a word, and not the whole plan", run(plan, infrav1.RunSucceeded, func(*infrav1.TerraformRun) {}),
+			infrav1.PlanStatus{Pending: "plan-1", Summary: "+1 ~0 -0", IsDriftDetectionPlan: true},
+			[]string{"Warning DriftDetected Drift detected (+1 ~0 -0). set approvePlan: \"plan-1\" to approve this plan."},
+		},
+		"a look for drift fails": {
+			"nothing was to be applied", run(plan, infrav1.RunFailed, fails(infrav1.ReasonTFExecPlanFailed)),
+			infrav1.PlanStatus{AppliedTarget: "here"}, []string{"Warning DriftDetectionFailed because"},
+		},
+		"an apply fails": {
+			"an alert is a warning", run(apply, infrav1.RunFailed, fails(infrav1.ReasonTFExecApplyFailed)),
+			infrav1.PlanStatus{}, []string{"Warning TFExecApplyFailed because"},
+		},
+		"outputs were written": {
+			"that is no failure", run(apply, infrav1.RunSucceeded, func(run *infrav1.TerraformRun) {
+				run.Status.Outputs, run.Status.OutputsWritten = []string{"a", "b"}, []string{"a", "b", "b__type"}
+			}),
+			infrav1.PlanStatus{},
+			[]string{"Normal TerraformAppliedSucceed Applied successfully: main@sha1:aaaa", "Normal TerraformOutputsWritten Outputs written.\n2 output(s)"},
+		},
+		"overtaken": {
+			"what comes instead has events of its own", run(plan, infrav1.RunCancelled, fails(infrav1.ReasonCancelled)), infrav1.PlanStatus{}, nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			recorder := record.NewFakeRecorder(9)
+			tf := object()
+			tf.Status.Plan = tc.status
+			announcer{&TerraformReconciler{Recorder: recorder}, tf, map[string]string{}}.run(tc.run)
+			g.Expect(recorder.Events).To(HaveLen(len(tc.want)), tc.reason)
+			for _, want := range tc.want {
+				g.Expect(recorder.Events).To(Receive(HavePrefix(want)), tc.reason)
+			}
+		})
+	}
 }

@@ -10,6 +10,7 @@ import (
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/decide"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func readyAt(revision string, change ...func(*infrav1.Terraform)) *infrav1.Terraform {
@@ -24,6 +25,7 @@ func readyAt(revision string, change ...func(*infrav1.Terraform)) *infrav1.Terra
 }
 
 func TestReadyByStatus(t *testing.T) {
+	compat.Shows(t, "spec.dependsOn", "condition.Ready=False/DependencyNotReady")
 	ready := func(status metav1.ConditionStatus, reason string) func(*infrav1.Terraform) {
 		return func(tf *infrav1.Terraform) {
 			tf.Status.Conditions[0].Status, tf.Status.Conditions[0].Reason = status, reason
@@ -63,6 +65,7 @@ func TestReadyByStatus(t *testing.T) {
 }
 
 func TestReadyByExpression(t *testing.T) {
+	compat.Shows(t, "spec.dependsOn.readyExpr")
 	cases := map[string]struct {
 		reason string
 		text   string

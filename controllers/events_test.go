@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/tools/record"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 const eventWait = 5 * time.Second
@@ -142,6 +143,7 @@ func TestEventQueue_StopsWithinItsLimit(t *testing.T) {
 }
 
 func TestEventQueue_TellsNotificationControllerAllItNeeds(t *testing.T) {
+	compat.Shows(t, "event.reportingController")
 	g := NewWithT(t)
 	bodies := make(chan eventv1.Event, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 // formerPod is a runner of the incumbent: it names no run.
@@ -67,6 +68,7 @@ func TestHostnameOf_IsWhatTheKubeletMakesOfIt(t *testing.T) {
 }
 
 func TestFormerGrace_LetsAnApplyEnd(t *testing.T) {
+	compat.Shows(t, "condition.Apply=Unknown/Progressing")
 	for name, tc := range map[string]struct {
 		reason string
 		own    *int64

@@ -8,9 +8,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func TestRetryWait(t *testing.T) {
+	compat.Shows(t, "spec.retryInterval", "spec.retryStrategy", "spec.maxRetryInterval")
 	minute := metav1.Duration{Duration: time.Minute}
 	cases := map[string]struct {
 		reason string
@@ -77,6 +79,7 @@ func locked(id, ordered string) infrav1.TerraformRun {
 }
 
 func TestUnlockOrder(t *testing.T) {
+	compat.Shows(t, "spec.tfstate.forceUnlock", "spec.tfstate.lockIdentifier")
 	g := NewWithT(t)
 	dead := infrav1.TerraformRun{}
 	dead.Spec.Hostname, dead.Status.Phase, dead.Status.Runner = "net-1", infrav1.RunFailed, &infrav1.RunnerIdentity{}
@@ -95,6 +98,7 @@ func TestUnlockOrder(t *testing.T) {
 }
 
 func TestExhausted(t *testing.T) {
+	compat.Shows(t, "spec.remediation")
 	cases := map[string]struct {
 		reason   string
 		limit    *infrav1.Remediation
@@ -118,6 +122,7 @@ func TestExhausted(t *testing.T) {
 }
 
 func TestForceRequested_NeedsTheTokenOfTheRequest(t *testing.T) {
+	compat.Shows(t, "key.reconcile.fluxcd.io/forceAt")
 	g := NewWithT(t)
 	tf := &infrav1.Terraform{}
 	tf.Annotations = map[string]string{"reconcile.fluxcd.io/forceAt": "1", "reconcile.fluxcd.io/requestedAt": "1"}

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 var updateGolden = flag.Bool("update", false, "write the golden files anew")
@@ -93,6 +94,15 @@ func fullTemplate() infrav1.RunnerPodTemplate {
 }
 
 func TestBuildPod_MatchesGoldenFiles(t *testing.T) {
+	compat.Shows(t, "spec.serviceAccountName", "spec.runnerTerminationGracePeriodSeconds", "spec.runnerPodTemplate.metadata",
+		"spec.runnerPodTemplate.spec.image", "spec.runnerPodTemplate.spec.env", "spec.runnerPodTemplate.spec.envFrom",
+		"spec.runnerPodTemplate.spec.nodeSelector", "spec.runnerPodTemplate.spec.affinity", "spec.runnerPodTemplate.spec.tolerations",
+		"spec.runnerPodTemplate.spec.volumes", "spec.runnerPodTemplate.spec.volumeMounts",
+		"spec.runnerPodTemplate.spec.initContainers", "spec.runnerPodTemplate.spec.hostAliases",
+		"spec.runnerPodTemplate.spec.priorityClassName", "spec.runnerPodTemplate.spec.securityContext",
+		"spec.runnerPodTemplate.spec.resources", "spec.planServiceAccountName", "key.infra.contrib.fluxcd.io/terraform",
+		"key.app.kubernetes.io/created-by, name, instance",
+	)
 	proxies := []corev1.EnvVar{
 		{Name: "HTTP_PROXY", Value: "http://proxy:3128"},
 		{Name: "HTTPS_PROXY", Value: "http://proxy:3128"},
@@ -148,6 +158,7 @@ func TestBuildPod_LeavesItsInputAlone(t *testing.T) {
 }
 
 func TestBuildPod_TellsAForeignImageByItsRepository(t *testing.T) {
+	compat.Shows(t, "spec.runnerPodTemplate.spec.image")
 	for _, c := range []struct {
 		image, config, install string
 		foreign                bool
@@ -181,6 +192,7 @@ func TestBuildPod_TellsAForeignImageByItsRepository(t *testing.T) {
 }
 
 func TestBuildPod_InstanceLabelIsValidForEveryRevision(t *testing.T) {
+	compat.Shows(t, "key.app.kubernetes.io/created-by, name, instance")
 	for revision, want := range map[string]string{
 		"main@sha1:0123456789abcdef":             "tf-runner-01234567",
 		"refs/heads/a@sha256:abcdef0123456789":   "tf-runner-abcdef01",

@@ -9,9 +9,11 @@ import (
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/source"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func TestDenyReferences_ToSecretsOfOtherNamespaces(t *testing.T) {
+	compat.Shows(t, "spec.cliConfigSecretRef")
 	for _, tc := range []struct {
 		reason  string
 		ref     *corev1.SecretReference

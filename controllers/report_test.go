@@ -3,8 +3,10 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/fluxcd/pkg/runtime/conditions/check"
@@ -14,6 +16,7 @@ import (
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/decide"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func object(conditions ...metav1.Condition) *infrav1.Terraform {
@@ -37,6 +40,7 @@ var (
 // TestApplyDecision_IsLegal: every status that is left behind is one that kstatus and Flux understand. A plan that waits
 // on a new target is the design's one exception to Flux's checker: Ready is Unknown there without Reconciling.
 func TestApplyDecision_IsLegal(t *testing.T) {
+	compat.Shows(t, "status.observedGeneration", "status.conditions", "condition.Reconciling/Progressing")
 	polarity := &check.Conditions{NegativePolarity: []string{meta.StalledCondition, meta.ReconcilingCondition}}
 	ready := func(s decide.Status, reason string) decide.Ready {
 		return decide.Ready{Status: s, Reason: reason, Message: reason}
@@ -76,6 +80,19 @@ func TestApplyDecision_KeepsTheTransitionTimeOfWhatDoesNotChange(t *testing.T) {
 	g.Expect(tf.Status.Conditions[0].LastTransitionTime.Time).To(Equal(noon.Add(-time.Hour)))
 }
 
+func TestConditions_HaveABoundedMessage(t *testing.T) {
+	compat.Shows(t, "condition.messages")
+	g := NewWithT(t)
+	tf := object()
+	applyDecision(tf, &observation{now: noon}, decide.Decision{Posture: decide.Retrying, Ready: decide.Ready{
+		Status: decide.False, Reason: "TFExecPlanFailed", Message: strings.Repeat("ä😀", 20000),
+	}})
+	message := readyOf(tf).Message
+	g.Expect(message).To(HaveSuffix("..."))
+	g.Expect(utf8.RuneCountInString(message)).To(Equal(20003), "the API server takes 32768")
+	g.Expect(utf8.ValidString(message)).To(BeTrue(), "it is cut between characters")
+}
+
 func TestApplyDecision_ReservesAndDrops(t *testing.T) {
 	g := NewWithT(t)
 	tf := object(wasReady)
@@ -87,6 +104,7 @@ func TestApplyDecision_ReservesAndDrops(t *testing.T) {
 }
 
 func TestApplyDecision_AnswersARequestThatCanLeadToNoPlan(t *testing.T) {
+	compat.Shows(t, "status.lastHandledReconcileAt")
 	g := NewWithT(t)
 	tf := object()
 	o := &observation{now: noon, facts: decide.Facts{Requested: true}}

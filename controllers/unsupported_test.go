@@ -9,9 +9,11 @@ import (
 	"k8s.io/utils/ptr"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
+	compat.Shows(t, "spec.enterprise")
 	set := map[string]func(*infrav1.TerraformSpec){
 		"spec.cloud":         func(s *infrav1.TerraformSpec) { s.Cloud = &infrav1.CloudSpec{} },
 		"spec.webhooks":      func(s *infrav1.TerraformSpec) { s.Webhooks = []infrav1.Webhook{{}} },
@@ -48,6 +50,7 @@ func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 }
 
 func TestInvalidApproveMessage(t *testing.T) {
+	compat.Shows(t, "spec.approvePlan")
 	g := NewWithT(t)
 	for _, word := range []string{"", "manual", "auto", "disable", "safe", "replan", "plan-main-b8e362c206"} {
 		g.Expect(invalidApproveMessage(&infrav1.TerraformSpec{ApprovePlan: word})).To(BeEmpty(), word)

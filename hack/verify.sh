@@ -21,6 +21,12 @@ for package in api/*/zz_generated.deepcopy.go; do
   same "$package" "$package" "$fresh/$version/zz_generated.deepcopy.go" "make generate"
 done
 
+if go run ./tests/compat/document "$fresh/compatibility.md"; then
+  same docs/compatibility.md docs/compatibility.md "$fresh/compatibility.md" "make generate"
+else
+  echo "docs/compatibility.md can't be made: tests/compat/rows and the tests do not agree" >&2; bad=1
+fi
+
 for module in . api; do
   if (cd "$module" && go mod tidy -diff); then echo "verified $module/go.mod"; else
     echo "$module/go.mod is stale: (cd $module && go mod tidy)" >&2; bad=1

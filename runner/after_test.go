@@ -13,9 +13,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func TestExecute_ChecksHealthWhenNothingIsLeftToApply(t *testing.T) {
+	compat.Shows(t, "spec.healthChecks")
 	g := NewWithT(t)
 	var healthy atomic.Bool
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -72,6 +74,7 @@ output "path" {
 }
 
 func TestExecute_StoresThePlanToBeRead(t *testing.T) {
+	compat.Shows(t, "plan-secret.without-changes", "cleanup.plan-after-apply")
 	g := NewWithT(t)
 	w := newWorld(t, map[string]string{"main.tf": `resource "terraform_data" "x" { input = 1 }`}, func(spec *v1alpha2.TerraformSpec) {
 		spec.StoreReadablePlan = "json"

@@ -10,9 +10,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func TestExecute_GuardsStatesThatOnlyTheEngineCanRead(t *testing.T) {
+	compat.Shows(t, "spec.backendConfig.customConfiguration")
 	g := NewWithT(t)
 	state := filepath.Join(t.TempDir(), "state")
 	w := newWorld(t, oneResource(), func(s *v1alpha2.TerraformSpec) {
@@ -38,6 +40,7 @@ func TestExecute_GuardsStatesThatOnlyTheEngineCanRead(t *testing.T) {
 }
 
 func TestExecute_WorksInTheWorkspace(t *testing.T) {
+	compat.Shows(t, "spec.workspace")
 	g := NewWithT(t)
 	w := newWorld(t, oneResource(), func(s *v1alpha2.TerraformSpec) { s.Workspace = "stage" })
 	applied := w.apply(w.plan())
@@ -48,6 +51,7 @@ func TestExecute_WorksInTheWorkspace(t *testing.T) {
 }
 
 func TestExecute_ApplyOfSomethingThatFails(t *testing.T) {
+	compat.Shows(t, "condition.Ready=False/TFExecApplyFailed")
 	g := NewWithT(t)
 	w := newWorld(t, map[string]string{"main.tf": `
 resource "terraform_data" "ok" {}
@@ -65,6 +69,7 @@ resource "terraform_data" "bad" {
 }
 
 func TestDisabledBackend_IsTheModulesOwn(t *testing.T) {
+	compat.Shows(t, "spec.destroy", "spec.backendConfig.disable", "plan-secret.content")
 	g := NewWithT(t)
 	state := filepath.Join(t.TempDir(), "state")
 	files := oneResource()

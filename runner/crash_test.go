@@ -18,6 +18,7 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/runner"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func TestExecute_IsDoneByOneOfTwoPods(t *testing.T) {
@@ -155,6 +156,7 @@ exit 1`, tc.serial))
 
 // The pod is told to end while the backend takes nothing: the state is kept, and the next plan begins with it.
 func TestExecute_KeepsAStateThatTheBackendDoesNotTake(t *testing.T) {
+	compat.Shows(t, "state.too-large")
 	g := NewWithT(t)
 	w := newWorld(t, oneResource(), nil)
 	planned := w.plan()

@@ -11,9 +11,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func TestExecute_PlansAppliesAndDestroys(t *testing.T) {
+	compat.Shows(t, "spec.enableInventory", "status.inventory", "plan-secret.without-changes", "cleanup.plan-after-apply",
+		"outputs.available", "outputs.after-destroy", "outputs.by-hand",
+	)
 	g := NewWithT(t)
 	w := newWorld(t, map[string]string{
 		"modules/app/main.tf": `

@@ -21,6 +21,7 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/runner"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func oneResource() map[string]string {
@@ -28,6 +29,9 @@ func oneResource() map[string]string {
 }
 
 func TestExecute_SaysWhyAPlanFails(t *testing.T) {
+	compat.Shows(t, "spec.path", "spec.timeouts", "condition.Ready=False/TFExecInitFailed",
+		"condition.Ready=False/VarsGenerationFailed", "condition.Ready=False/TFExecPlanFailed",
+	)
 	for _, tc := range []struct {
 		name, why string
 		files     map[string]string
@@ -163,6 +167,7 @@ func asJSON(t *testing.T, v any) string {
 }
 
 func TestExecute_AppliesNothingButTheNamedPlan(t *testing.T) {
+	compat.Shows(t, "plan-secret.read", "plan-secret.unusable")
 	for _, tc := range []struct {
 		name, why string
 		spoil     func(*world, *v1alpha2.TerraformRun)
@@ -261,6 +266,7 @@ func (w *world) rewriteState(change func(map[string]any)) {
 }
 
 func TestExecute_NamesTheHolderOfALock(t *testing.T) {
+	compat.Shows(t, "spec.tfstate.forceUnlock", "condition.Ready=False/LockHeld")
 	g := NewWithT(t)
 	w := newWorld(t, oneResource(), nil)
 	w.plan()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
 	. "github.com/onsi/gomega"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 // raw is a variable with a JSON value.
@@ -32,6 +34,7 @@ func (w *world) failsToPlan(reason, message string) {
 }
 
 func TestTfVarsFiles_OverrideInOrderAlsoAtApply(t *testing.T) {
+	compat.Shows(t, "spec.tfVarsFiles")
 	g := NewWithT(t)
 	w := newWorld(t, map[string]string{
 		"app/main.tf": `
@@ -70,6 +73,7 @@ second = "of-auto"`,
 }
 
 func TestTfVarsFiles_SayWhatIsMissing(t *testing.T) {
+	compat.Shows(t, "spec.tfVarsFiles")
 	w := newWorld(t, map[string]string{"app/main.tf": "", "app/here.tfvars": "", "dir/x": ""}, func(s *v1alpha2.TerraformSpec) { s.Path = "app" })
 	for _, tc := range []struct{ name, reason string }{
 		{"here.tfvars", "paths begin at the root of the artifact"},
@@ -85,12 +89,14 @@ func TestTfVarsFiles_SayWhatIsMissing(t *testing.T) {
 }
 
 func TestExecute_PassesOnHowThePlanAndTheApplyAreMade(t *testing.T) {
+	compat.Shows(t, "spec.upgradeOnInit", "spec.tfstate.lockTimeout", "spec.targets", "spec.parallelism", "spec.plan.lock")
 	g := NewWithT(t)
 	said := filepath.Join(t.TempDir(), "said")
 	w := newWorld(t, oneResource(), func(s *v1alpha2.TerraformSpec) {
 		s.Targets = []string{"terraform_data.a", "terraform_data.y[0]"}
 		s.Parallelism, s.UpgradeOnInit = 3, ptr.To(false)
 		s.Plan = &v1alpha2.PlanSpec{Lock: ptr.To(false)}
+		s.TfState = &v1alpha2.TfStateSpec{LockTimeout: &metav1.Duration{Duration: 7 * time.Second}}
 	})
 	w.wrapTofu(`echo "$@" >> ` + said + "\nexec $TOFU \"$@\"")
 	w.apply(w.plan())
@@ -101,6 +107,7 @@ func TestExecute_PassesOnHowThePlanAndTheApplyAreMade(t *testing.T) {
 	g.Expect(string(text)).To(And(
 		MatchRegexp(`(?m)^init .*-upgrade=false`), MatchRegexp(`(?m)^init .*-upgrade=true`),
 		MatchRegexp(`(?m)^plan .*-lock=false.* -target=terraform_data.a -target=terraform_data.y\[0\]`), MatchRegexp(`(?m)^plan .*-lock=true`),
+		MatchRegexp(`(?m)^plan .*-lock-timeout=7s`), MatchRegexp(`(?m)^apply .*-lock-timeout=7s`),
 		MatchRegexp(`(?m)^apply .*-parallelism=3`), Not(MatchRegexp(`(?m)^plan .*-parallelism=3`)),
 	))
 }
@@ -110,6 +117,7 @@ func fileMapping(secret, key, location, path string) v1alpha2.FileMapping {
 }
 
 func TestFileMappings_AreThereInEveryRun(t *testing.T) {
+	compat.Shows(t, "spec.fileMappings")
 	g := NewWithT(t)
 	w := newWorld(t, map[string]string{
 		"app/main.tf": `
@@ -157,6 +165,7 @@ func (w *world) freshHome() string {
 }
 
 func TestFileMappings_SayWhatIsWrong(t *testing.T) {
+	compat.Shows(t, "spec.fileMappings")
 	w := newWorld(t, map[string]string{"main.tf": "", "folder/x": ""}, nil)
 	w.createSecret("inputs", map[string]string{"key": "private", "other": ""})
 	for _, tc := range []struct {
@@ -187,6 +196,7 @@ func (w *world) withoutCLIConfig() {
 }
 
 func TestCLIConfig_IsTheEnginesInEveryRun(t *testing.T) {
+	compat.Shows(t, "spec.cliConfigSecretRef")
 	g := NewWithT(t)
 	w := newWorld(t, map[string]string{"main.tf": `
 resource "null_resource" "x" {
@@ -209,6 +219,7 @@ resource "null_resource" "x" {
 }
 
 func TestCLIConfig_SaysWhatIsWrong(t *testing.T) {
+	compat.Shows(t, "spec.cliConfigSecretRef", "condition.Ready=False/TFExecNewFailed")
 	w := newWorld(t, map[string]string{"main.tf": ""}, nil)
 	w.createSecret("none-of-it", map[string]string{"a": "x", "tfrc": "x"})
 	w.createSecret("two", map[string]string{"a.tfrc": "", "b.tfrc": ""})
@@ -226,6 +237,7 @@ func TestCLIConfig_SaysWhatIsWrong(t *testing.T) {
 }
 
 func TestBackendConfigsFrom_CompleteTheBackend(t *testing.T) {
+	compat.Shows(t, "spec.backendConfigsFrom", "spec.backendConfigsFrom.optional", "init.backend-config")
 	g := NewWithT(t)
 	said := filepath.Join(t.TempDir(), "said")
 	state := filepath.Join(t.TempDir(), "state-of-${a}")
@@ -251,6 +263,7 @@ func TestBackendConfigsFrom_CompleteTheBackend(t *testing.T) {
 }
 
 func TestBackendConfigsFrom_MoveTheStateOfThisCluster(t *testing.T) {
+	compat.Shows(t, "spec.backendConfigsFrom")
 	g := NewWithT(t)
 	w := newWorld(t, oneResource(), func(s *v1alpha2.TerraformSpec) {
 		s.BackendConfigsFrom = []v1alpha2.BackendConfigsReference{{Kind: "Secret", Name: "inputs"}}
@@ -262,6 +275,7 @@ func TestBackendConfigsFrom_MoveTheStateOfThisCluster(t *testing.T) {
 }
 
 func TestBackendConfigsFrom_SayWhatIsWrong(t *testing.T) {
+	compat.Shows(t, "spec.backendConfigsFrom.keys", "spec.backendConfigsFrom.optional")
 	w := newWorld(t, oneResource(), nil)
 	w.createSecret("inputs", map[string]string{"bucket": "x", "tls.crt": "x", "labels": "team=hidden-a", "nonsense": "hidden-b"})
 	const field = "spec.backendConfigsFrom[0]"
@@ -326,6 +340,7 @@ output "key" {
 }
 
 func TestTemplates_SayWhatIsWrong(t *testing.T) {
+	compat.Shows(t, "condition.Ready=False/TemplateGenerationFailed")
 	w := newWorld(t, map[string]string{"main.tf.tpl": "\n{{ .Values.typo }}"}, func(s *v1alpha2.TerraformSpec) {
 		s.Values = &apiextensionsv1.JSON{Raw: []byte(`{"a":1}`)}
 	})

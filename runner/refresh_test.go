@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 const withUnusedVariable = `
@@ -68,6 +69,7 @@ func (w *world) editPlan(change func(*corev1.Secret)) {
 }
 
 func TestExecute_RefreshKeepsThePlanThatWaits(t *testing.T) {
+	compat.Shows(t, "plan-secret.write")
 	cases := map[string]struct {
 		reason  string
 		between func(*world)

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 // sleeper is what the module's local-exec runs; its argument is found in /proc.
@@ -45,6 +46,7 @@ func sleepers() int {
 }
 
 func TestExecute_StopsAnApplyGracefully(t *testing.T) {
+	compat.Shows(t, "spec.timeouts")
 	for _, tc := range []struct {
 		name, why string
 		spec      func(*v1alpha2.TerraformSpec)

@@ -30,6 +30,7 @@ import (
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/tests/apiserver"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 const (
@@ -168,6 +169,7 @@ func object(t *testing.T, admin client.Client) *infrav1.Terraform {
 }
 
 func TestController_WorksWithItsOwnRightsOnly(t *testing.T) {
+	compat.Shows(t, "key.field-manager")
 	admin := installed(t)
 	p := start(t, "--enable-leader-election", "--runner-grpc-port=30000")
 	g := NewWithT(t)
@@ -181,6 +183,7 @@ func TestController_WorksWithItsOwnRightsOnly(t *testing.T) {
 		return admin.Get(t.Context(), client.ObjectKey{Namespace: tf.Namespace, Name: "networking-tf-runner"}, pod)
 	}, patience).Should(Succeed(), "the runner pod")
 	g.Expect(pod.Spec.Containers[0].Image).To(Equal("runner:test"))
+	g.Expect(pod.ManagedFields).To(ContainElement(HaveField("Manager", "tf-controller")), "what it writes is its own")
 	g.Expect(pod.Spec.Containers[0].Env).To(ContainElement(corev1.EnvVar{Name: "ARTIFACT_URL", Value: "https://" + p.artifacts}))
 	run := &infrav1.TerraformRun{}
 	g.Expect(admin.Get(t.Context(), client.ObjectKey{

@@ -18,6 +18,7 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/tests/apiserver"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 var api *apiserver.Server
@@ -159,6 +160,7 @@ func TestPrepareEnvironment_LeavesWhatTheUserHasSet(t *testing.T) {
 }
 
 func TestEngineGrace_LeavesTimeToReport(t *testing.T) {
+	compat.Shows(t, "spec.runnerTerminationGracePeriodSeconds")
 	for pod, want := range map[time.Duration]time.Duration{
 		30 * time.Second: 20 * time.Second, 10 * time.Minute: 590 * time.Second, 12 * time.Second: 6 * time.Second, 0: 0,
 	} {

@@ -7,11 +7,16 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 type backendConfig = v1alpha2.BackendConfigSpec
 
 func TestRender_ChoosesTheBackend(t *testing.T) {
+	compat.Shows(t, "spec.backendConfig", "spec.backendConfig.disable", "spec.backendConfig.secretSuffix",
+		"spec.backendConfig.inClusterConfig", "spec.backendConfig.configPath", "spec.backendConfig.labels",
+		"spec.backendConfig.customConfiguration", "backend.file", "backend.order", "backend.default", "backend.labels-of-the-object",
+	)
 	inOwn := func(ws, suffix string) backend.Settings {
 		return backend.Settings{Kubernetes: true, Namespace: "team-a", Workspace: ws,
 			StateSecret: "tfstate-" + ws + "-" + suffix, LockLease: "lock-tfstate-" + ws + "-" + suffix}
@@ -153,6 +158,7 @@ func TestRender_OnlyTrustsTextThatNamesOneSecretOfThisCluster(t *testing.T) {
 }
 
 func TestRender_RefusesWhatTheEngineCouldNotUse(t *testing.T) {
+	compat.Shows(t, "spec.backendConfig.secretSuffix", "spec.backendConfig.customConfiguration")
 	for _, tc := range []struct {
 		name    string
 		spec    v1alpha2.TerraformSpec
@@ -175,6 +181,7 @@ func TestRender_RefusesWhatTheEngineCouldNotUse(t *testing.T) {
 }
 
 func TestGuard_AcceptsOnlyTheRecordedStateOrALaterOne(t *testing.T) {
+	compat.Shows(t, "state.guard")
 	state := func(lineage string, serial, resources int64) *v1alpha2.StateStatus {
 		return &v1alpha2.StateStatus{Lineage: lineage, Serial: serial, Resources: resources}
 	}

@@ -7,9 +7,11 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func TestOverride_WritesAFileForInitAndFollowsTheState(t *testing.T) {
+	compat.Shows(t, "spec.backendConfigsFrom")
 	const cloudKey = `{"type": "service_account", "private_key": "-----BEGIN\n${x}"}`
 	for _, tc := range []struct {
 		name, setting, value, reason string

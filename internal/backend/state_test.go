@@ -21,6 +21,7 @@ import (
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
 	"github.com/terraform-controller/terraform-controller/tests/apiserver"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 var api *apiserver.Server
@@ -66,6 +67,7 @@ func TestReadState_CountsManagedInstances(t *testing.T) {
 }
 
 func TestReadState_JoinsTerraformsPartsInNumericOrder(t *testing.T) {
+	compat.Shows(t, "state.parts")
 	g := NewWithT(t)
 	namespace := api.Namespace(t)
 	data := zip(t, twoResources)
@@ -137,6 +139,7 @@ func TestReadState_NamesTheRightThatIsMissing(t *testing.T) {
 
 // TestReadState_AgreesWithTheEngine runs a real engine with a rendered backend.
 func TestReadState_AgreesWithTheEngine(t *testing.T) {
+	compat.Shows(t, "spec.backendConfig.labels", "backend.file")
 	g := NewWithT(t)
 	namespace := api.Namespace(t)
 	s, err := backend.Render("network", namespace, &v1alpha2.TerraformSpec{

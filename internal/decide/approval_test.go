@@ -8,9 +8,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func TestAsked(t *testing.T) {
+	compat.Shows(t, "spec.approvePlan.short")
 	match := func(token string) Match {
 		switch token {
 		case "plan-old":

@@ -7,6 +7,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 // settled is an object that has been applied and rests: each case changes what it is about.
@@ -73,6 +74,13 @@ func ordered(op Operation, target string) func(*Facts) {
 }
 
 func TestNext(t *testing.T) {
+	compat.Shows(t, "spec.destroy", "spec.interval", "spec.suspend", "spec.force", "spec.planOnly",
+		"condition.Stalled/AccessDenied", "condition.Stalled/ArtifactFailed", "condition.Ready=Unknown/Progressing",
+		"condition.Ready=False/DriftDetected", "condition.Ready=True/NoDrift", "condition.Ready=True/TerraformPlannedNoChanges",
+		"condition.Ready=Unknown/TerraformPlannedWithChanges", "condition.Ready=True/TerraformAppliedSucceed",
+		"condition.Ready=True/TerraformOutputsWritten", "key.reconcile.fluxcd.io/requestedAt", "key.finalizers.tf.contrib.fluxcd.io",
+		"key.tf.dependency.of.*",
+	)
 	cases := map[string]struct {
 		reason  string
 		facts   Facts

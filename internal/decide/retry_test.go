@@ -8,9 +8,11 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func TestBackoff(t *testing.T) {
+	compat.Shows(t, "spec.retryStrategy", "spec.maxRetryInterval")
 	cases := map[string]struct {
 		reason   string
 		base     time.Duration
@@ -41,6 +43,7 @@ func TestBackoff(t *testing.T) {
 
 // TestSettle_CountsFailuresInARow follows one object through runs, and says after each how many failures are counted.
 func TestSettle_CountsFailuresInARow(t *testing.T) {
+	compat.Shows(t, "status.reconciliationFailures")
 	fails := failing(v1alpha2.ReasonTFExecApplyFailed)
 	at := func(target string) func(*v1alpha2.TerraformRun) {
 		return func(run *v1alpha2.TerraformRun) { run.Spec.Target, run.Spec.RequestedAt = target, "" }
@@ -91,6 +94,7 @@ func TestSettle_ForcedPlanIsApproved(t *testing.T) {
 }
 
 func TestSettle_ReleasedLock(t *testing.T) {
+	compat.Shows(t, "status.lock.lastApplied", "condition.StateLocked")
 	g := NewWithT(t)
 	tf := activeTerraform()
 	tf.Status.Lock.Pending = "lock-1"

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func checked(healthy bool) func(*v1alpha2.TerraformRun) {
@@ -32,6 +33,7 @@ func interrupted(run *v1alpha2.TerraformRun) {
 }
 
 func TestSettle_Health(t *testing.T) {
+	compat.Shows(t, "status.lastSuccessfulReconcileAt", "condition.HealthCheck")
 	finished := func(op v1alpha2.Operation, phase v1alpha2.RunPhase, change ...func(*v1alpha2.TerraformRun)) *v1alpha2.TerraformRun {
 		return finishedRun(op, phase, append([]func(*v1alpha2.TerraformRun){func(run *v1alpha2.TerraformRun) { run.Spec.RequestedAt = "" }}, change...)...)
 	}

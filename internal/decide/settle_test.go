@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 const day = 24 * time.Hour
@@ -79,6 +80,9 @@ func TestSettle_LeavesWhatIsNotFinishedOrNotActive(t *testing.T) {
 }
 
 func TestSettle_Plan(t *testing.T) {
+	compat.Shows(t, "status.lastPlanAt", "status.lastDriftDetectedAt", "status.lastHandledReconcileAt", "status.plan.pending",
+		"status.plan.isDriftDetectionPlan", "condition.Plan",
+	)
 	cases := map[string]struct {
 		reason  string
 		run     *v1alpha2.TerraformRun
@@ -120,6 +124,9 @@ func TestSettle_Plan(t *testing.T) {
 }
 
 func TestSettle_Apply(t *testing.T) {
+	compat.Shows(t, "status.lastAppliedRevision", "status.lastAppliedByDriftDetectionAt", "status.plan.lastApplied",
+		"condition.Apply", "condition.Output", "outputs.available",
+	)
 	g := NewWithT(t)
 	tf := activeTerraform()
 	tf.Status.Plan.IsDriftDetectionPlan = true
@@ -138,7 +145,33 @@ func TestSettle_Apply(t *testing.T) {
 	g.Expect(apimeta.FindStatusCondition(st.Conditions, v1alpha2.ConditionOutput).Reason).To(Equal(v1alpha2.ReasonOutputsWritten))
 }
 
+// TestSettle_RecordsRevisions: what was tried last is recorded, whatever came of it; what was planned, only with a plan.
+func TestSettle_RecordsRevisions(t *testing.T) {
+	compat.Shows(t, "status.lastAttemptedRevision", "status.lastPlannedRevision", "status.lastPlannedGeneration",
+		"status.availableOutputs", "status.plan.isDestroyPlan",
+	)
+	g := NewWithT(t)
+	tf := activeTerraform()
+	tf.Status.LastPlannedRevision, tf.Status.LastPlannedGeneration = "main@sha1:before", 2
+	tf.Status.AvailableOutputs = []string{"a"}
+	Settle(tf, finishedRun(v1alpha2.OperationPlan, v1alpha2.RunFailed, failing(v1alpha2.ReasonTFExecPlanFailed)), now, day)
+	g.Expect(tf.Status.LastAttemptedRevision).To(Equal("main@sha1:aaaa"))
+	g.Expect(tf.Status.LastPlannedRevision).To(Equal("main@sha1:before"))
+	g.Expect(tf.Status.AvailableOutputs).To(Equal([]string{"a"}), "nobody has looked at the outputs")
+
+	tf.Status.ActiveRun = &v1alpha2.ActiveRun{Name: "net-1", Sequence: 1}
+	Settle(tf, finishedRun(v1alpha2.OperationPlan, v1alpha2.RunSucceeded, withChanges, func(run *v1alpha2.TerraformRun) {
+		run.Spec.Terraform.Destroy, run.Status.OutputsRead = true, true
+	}), now, day)
+	g.Expect(tf.Status.LastPlannedRevision).To(Equal("main@sha1:aaaa"))
+	g.Expect(tf.Status.LastPlannedGeneration).To(Equal(int64(3)))
+	g.Expect(tf.Status.Plan.IsDestroyPlan).To(BeTrue())
+	g.Expect(tf.Status.LastAppliedRevision).To(BeEmpty())
+	g.Expect(tf.Status.AvailableOutputs).To(BeEmpty(), "there are none any more")
+}
+
 func TestSettle_Failure(t *testing.T) {
+	compat.Shows(t, "status.lock.pending", "status.reconciliationFailures", "condition.Apply", "plan-secret.unusable")
 	lock := func(run *v1alpha2.TerraformRun) { run.Status.Lock = &v1alpha2.LockInfo{ID: "lock-1"} }
 	cases := map[string]struct {
 		reason   string
@@ -215,6 +248,7 @@ func TestSettle_StateThatTheGuardHasNotPassedIsNotRecorded(t *testing.T) {
 }
 
 func TestSettle_ForgetsWhatTheIncumbentLeftUndone(t *testing.T) {
+	compat.Shows(t, "condition.Apply=Unknown/Progressing")
 	g := NewWithT(t)
 	tf := activeTerraform()
 	tf.Status.FormerRunner = &v1alpha2.FormerRunner{PodUID: "1", Hostname: "net-tf-runner"}

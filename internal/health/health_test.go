@@ -14,11 +14,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 var outputs = map[string]string{"host": "app.example.com", "port": "8080", "my-url": "https://x.example.com/", "empty": ""}
 
 func TestNew_SaysWhatIsWrong(t *testing.T) {
+	compat.Shows(t, "spec.healthChecks")
 	cases := map[string]struct {
 		reason string
 		check  v1alpha2.HealthCheck
@@ -77,6 +79,7 @@ func check(t *testing.T, spec *v1alpha2.HealthCheck) error {
 func second() *metav1.Duration { return &metav1.Duration{Duration: time.Second} }
 
 func TestWait_HTTP(t *testing.T) {
+	compat.Shows(t, "spec.healthChecks")
 	mux := http.NewServeMux()
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -141,6 +144,7 @@ func TestWait_HTTP(t *testing.T) {
 }
 
 func TestWait_TCP(t *testing.T) {
+	compat.Shows(t, "spec.healthChecks")
 	g := NewWithT(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	g.Expect(err).NotTo(HaveOccurred())
@@ -152,6 +156,7 @@ func TestWait_TCP(t *testing.T) {
 }
 
 func TestWait_TriesUntilItIsHealthy(t *testing.T) {
+	compat.Shows(t, "spec.healthChecks.timeout")
 	g := NewWithT(t)
 	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -174,6 +179,7 @@ func TestWait_EndsWithItsContext(t *testing.T) {
 }
 
 func TestTimeout(t *testing.T) {
+	compat.Shows(t, "spec.healthChecks.timeout")
 	g := NewWithT(t)
 	g.Expect(Timeout(&v1alpha2.HealthCheck{})).To(Equal(20 * time.Second))
 	g.Expect(Timeout(&v1alpha2.HealthCheck{Timeout: &metav1.Duration{}})).To(Equal(20*time.Second), "0 is no time at all")

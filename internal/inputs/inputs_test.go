@@ -20,6 +20,7 @@ import (
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/inputs"
 	"github.com/terraform-controller/terraform-controller/tests/apiserver"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 var api *apiserver.Server
@@ -63,6 +64,7 @@ func objects(namespace string) []client.Object {
 }
 
 func TestRead_MakesTheVariablesFile(t *testing.T) {
+	compat.Shows(t, "spec.vars", "spec.vars.valueFrom", "spec.varsFrom", "spec.varsFrom.varsKeys", "spec.varsFrom.optional")
 	namespace := api.Namespace(t)
 	api.Create(t, objects(namespace)...)
 	yes := true
@@ -161,6 +163,9 @@ func references(list []v1alpha2.InputReference) []string {
 }
 
 func TestRead_SaysWhichFieldAndWhatToDo(t *testing.T) {
+	compat.Shows(t, "spec.vars.valueFrom", "spec.varsFrom.varsKeys", "spec.varsFrom.optional",
+		"condition.Ready=False/VarsGenerationFailed",
+	)
 	namespace := api.Namespace(t)
 	api.Create(t, objects(namespace)...)
 	both := fromSecret("a", "db", "user", false)
@@ -226,6 +231,7 @@ func TestRead_SaysWhichFieldAndWhatToDo(t *testing.T) {
 }
 
 func TestRead_NamesTheRightThatIsMissing(t *testing.T) {
+	compat.Shows(t, "spec.varsFrom.optional")
 	g := NewWithT(t)
 	namespace := api.Namespace(t)
 	api.Create(t, objects(namespace)...)
@@ -247,6 +253,7 @@ func TestRead_NamesTheRightThatIsMissing(t *testing.T) {
 }
 
 func TestRead_FileMeansTheSameToTheEngine(t *testing.T) {
+	compat.Shows(t, "spec.vars")
 	g := NewWithT(t)
 	namespace := api.Namespace(t)
 	api.Create(t, objects(namespace)...)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/inputs"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func mapping(secret, key, location, path string) v1alpha2.FileMapping {
@@ -46,6 +47,7 @@ func failure(g *WithT, err error) string {
 }
 
 func TestReader_SaysWhatIsWrongWithAFile(t *testing.T) {
+	compat.Shows(t, "spec.fileMappings")
 	namespace := api.Namespace(t)
 	api.Create(t, objects(namespace)...)
 	for _, tc := range []struct {
@@ -74,6 +76,7 @@ func TestReader_SaysWhatIsWrongWithAFile(t *testing.T) {
 }
 
 func TestReader_ReadsTheCLIConfigAlsoFromElsewhere(t *testing.T) {
+	compat.Shows(t, "spec.cliConfigSecretRef")
 	g := NewWithT(t)
 	own, other := api.Namespace(t), api.Namespace(t)
 	const config = "credentials \"a.example\" { token = \"of-a-9f2\" }\ncredentials \"b.example\" {\n  token = \"of-b-9f2\"\n}\nplugin_cache_dir = \"$HOME/x\"\n"
@@ -90,6 +93,7 @@ func TestReader_ReadsTheCLIConfigAlsoFromElsewhere(t *testing.T) {
 }
 
 func TestReader_LaterBackendSettingsOverride(t *testing.T) {
+	compat.Shows(t, "spec.backendConfigsFrom")
 	g := NewWithT(t)
 	namespace := api.Namespace(t)
 	api.Create(t, objects(namespace)...)

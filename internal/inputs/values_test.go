@@ -11,6 +11,7 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/inputs"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 const pem = "-----BEGIN KEY-----\nMIIB\"\\x\n-----END KEY-----\n"
@@ -35,6 +36,7 @@ func valuesSpec(values string) *spec {
 }
 
 func TestValues_ArriveIntact(t *testing.T) {
+	compat.Shows(t, "spec.values", "spec.readInputsFromSecrets", "key.kustomize.toolkit.fluxcd.io/substitute")
 	namespace := api.Namespace(t)
 	api.Create(t, netOutputs(namespace))
 	for _, tc := range []struct{ name, reason, values, want string }{
@@ -68,6 +70,7 @@ func TestValues_ArriveIntact(t *testing.T) {
 }
 
 func TestValues_AreOverriddenByVars(t *testing.T) {
+	compat.Shows(t, "spec.values")
 	g := NewWithT(t)
 	s := &spec{Values: &apiextensionsv1.JSON{Raw: []byte(`{"a":1}`)}, Vars: []v1alpha2.Variable{raw("values", `2`)}}
 	got, err := inputs.Read(t.Context(), api.Client, api.Namespace(t), s)
@@ -76,6 +79,7 @@ func TestValues_AreOverriddenByVars(t *testing.T) {
 }
 
 func TestValues_SayWhatIsWrong(t *testing.T) {
+	compat.Shows(t, "spec.values", "spec.readInputsFromSecrets")
 	namespace := api.Namespace(t)
 	typo := netOutputs(namespace)
 	typo.Name, typo.Data = "typo", map[string][]byte{"n": []byte("hidden{"), "n__type": []byte(`"number"`)}

@@ -24,6 +24,7 @@ import (
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/lock"
 	"github.com/terraform-controller/terraform-controller/tests/apiserver"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 var api *apiserver.Server
@@ -45,6 +46,7 @@ func held(namespace, id, info string) *coordinationv1.Lease {
 }
 
 func TestRead_SaysWhoHoldsTheLock(t *testing.T) {
+	compat.Shows(t, "state.lock")
 	for _, tc := range []struct {
 		name, id, info string
 		want           *v1alpha2.LockInfo
@@ -140,6 +142,7 @@ func TestRelease_NamesTheRightThatIsMissing(t *testing.T) {
 // TestWithARealEngine holds a lock with an apply that takes a while, reads it, meets it with a second engine, and
 // releases it after the first one was killed.
 func TestWithARealEngine(t *testing.T) {
+	compat.Shows(t, "state.lock")
 	g := NewWithT(t)
 	namespace := api.Namespace(t)
 	kubeconfig := api.Kubeconfig(t)

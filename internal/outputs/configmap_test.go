@@ -11,6 +11,7 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/outputs"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 // publisher is an object that wants these items in ConfigMap "out".
@@ -29,6 +30,7 @@ func withSecret() map[string]outputs.Value {
 }
 
 func TestConfigMap_HasWhatIsNotSensitive(t *testing.T) {
+	compat.Shows(t, "spec.writeOutputsToConfigMap")
 	destroy := publisher("team-a")
 	destroy.Spec.Destroy = true
 	for name, tc := range map[string]struct {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/outputs"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 // owner is an object that wants these items in Secret "out".
@@ -34,6 +35,7 @@ var module = map[string]outputs.Value{
 }
 
 func TestSecret_HasTheFormatThatOthersRead(t *testing.T) {
+	compat.Shows(t, "spec.writeOutputsToSecret.outputs", "outputs.selection", "outputs.string", "outputs.typed", "outputs.none")
 	none := owner("team-a")
 	none.Spec.WriteOutputsToSecret = nil
 	destroy := owner("team-a")
@@ -80,6 +82,7 @@ func TestSecret_HasTheFormatThatOthersRead(t *testing.T) {
 }
 
 func TestSecret_CarriesWhatTheSpecSays(t *testing.T) {
+	compat.Shows(t, "spec.writeOutputsToSecret.labels", "spec.writeOutputsToSecret.annotations", "outputs.secret")
 	g := NewWithT(t)
 	o := owner("team-a")
 	o.Spec.WriteOutputsToSecret.Labels = map[string]string{"l": "1"}
@@ -97,6 +100,7 @@ func TestSecret_CarriesWhatTheSpecSays(t *testing.T) {
 }
 
 func TestSecret_SaysWhichFieldAndWhatToDo(t *testing.T) {
+	compat.Shows(t, "spec.writeOutputsToSecret.outputs", "condition.Ready=False/OutputsWritingFailed", "outputs.unknown")
 	secretive := map[string]outputs.Value{"a": value(`"string"`, `{"hidden":1}`)}
 	for _, tc := range []struct {
 		name, field, message string
@@ -128,6 +132,7 @@ func TestSecret_SaysWhichFieldAndWhatToDo(t *testing.T) {
 }
 
 func TestValue_ReadsWhatTheEnginePrints(t *testing.T) {
+	compat.Shows(t, "outputs.typed")
 	g := NewWithT(t)
 	printed := "{\n  \"zones\": {\n    \"sensitive\": true,\n    \"type\": [\n      \"list\",\n      \"string\"\n    ],\n    \"value\": [\n      \"a\"\n    ]\n  }\n}\n"
 	var got map[string]outputs.Value

@@ -15,6 +15,7 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/internal/outputs"
 	"github.com/terraform-controller/terraform-controller/tests/apiserver"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 var api *apiserver.Server
@@ -31,6 +32,9 @@ func get(t *testing.T, namespace string) *corev1.Secret {
 }
 
 func TestWrite_WritesWhatDiffersAndNothingElse(t *testing.T) {
+	compat.Shows(t, "spec.writeOutputsToSecret", "spec.writeOutputsToSecret.labels", "spec.writeOutputsToSecret.annotations",
+		"outputs.labels", "outputs.update", "outputs.by-hand",
+	)
 	g := NewWithT(t)
 	namespace := api.Namespace(t)
 	o := owner(namespace, "vpc_id", "private")
@@ -75,6 +79,7 @@ func TestWrite_WritesWhatDiffersAndNothingElse(t *testing.T) {
 }
 
 func TestWrite_TakesOverWhatNobodyElseControls(t *testing.T) {
+	compat.Shows(t, "outputs.secret")
 	yes := true
 	for _, tc := range []struct {
 		name, reason string
@@ -100,6 +105,7 @@ func TestWrite_TakesOverWhatNobodyElseControls(t *testing.T) {
 }
 
 func TestWrite_LeavesAForeignSecretAlone(t *testing.T) {
+	compat.Shows(t, "outputs.foreign")
 	g := NewWithT(t)
 	namespace := api.Namespace(t)
 	yes := true
@@ -117,6 +123,7 @@ func TestWrite_LeavesAForeignSecretAlone(t *testing.T) {
 }
 
 func TestDelete_RemovesOnlyTheOwnSecret(t *testing.T) {
+	compat.Shows(t, "cleanup.deletion")
 	g := NewWithT(t)
 	namespace := api.Namespace(t)
 	o := owner(namespace)

@@ -1,8 +1,13 @@
 package plan
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/terraform-controller/terraform-controller/tests/compat"
+)
 
 func TestParseApprove(t *testing.T) {
+	compat.Shows(t, "spec.approvePlan", "spec.approvePlan.replan")
 	cases := map[string]struct {
 		reason, text string
 		want         Approve

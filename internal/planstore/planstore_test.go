@@ -24,6 +24,7 @@ import (
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/planstore"
 	"github.com/terraform-controller/terraform-controller/tests/apiserver"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 var api *apiserver.Server
@@ -80,6 +81,10 @@ func TestDigest_IsTheSHA256OfTheFile(t *testing.T) {
 }
 
 func TestSave_WritesASmallPlanAsTheIncumbentsToolsExpect(t *testing.T) {
+	compat.Shows(t, "key.infra.contrib.fluxcd.io/plan-name, plan-workspace",
+		"key.plan-full-name, plan-full-workspace, plan-chunk, plan-hash, savedPlan, encoding", "plan-secret.name",
+		"plan-secret.content", "plan-secret.labels", "plan-secret.annotations", "plan-secret.owner",
+	)
 	g := NewWithT(t)
 	o := object(api.Namespace(t), strings.Repeat("long-", 14)+"name")
 	p := planOf([]byte("a small plan"))
@@ -113,6 +118,7 @@ func TestSave_WritesASmallPlanAsTheIncumbentsToolsExpect(t *testing.T) {
 }
 
 func TestSave_ThenLoadGivesTheSamePlan(t *testing.T) {
+	compat.Shows(t, "plan-secret.size")
 	for _, tc := range []struct {
 		name    string
 		secrets int
@@ -143,6 +149,9 @@ func TestSave_ThenLoadGivesTheSamePlan(t *testing.T) {
 }
 
 func TestSave_NumbersChunksInOrder(t *testing.T) {
+	compat.Shows(t, "key.plan-full-name, plan-full-workspace, plan-chunk, plan-hash, savedPlan, encoding",
+		"plan-secret.annotations", "plan-secret.size",
+	)
 	g := NewWithT(t)
 	o := object(api.Namespace(t), "network")
 	p := planOf(incompressible(2_500_000, 1))
@@ -156,6 +165,7 @@ func TestSave_NumbersChunksInOrder(t *testing.T) {
 }
 
 func TestSave_MendsWhatAnEarlierTryLeft(t *testing.T) {
+	compat.Shows(t, "plan-secret.write")
 	g := NewWithT(t)
 	o := object(api.Namespace(t), "network")
 	p := planOf([]byte("a plan"))
@@ -187,6 +197,7 @@ func TestSave_LeavesASecretOfAnotherObjectAlone(t *testing.T) {
 }
 
 func TestSave_FindsANameForEveryObject(t *testing.T) {
+	compat.Shows(t, "plan-secret.name")
 	for name, tc := range map[string]struct{ workspace, object string }{
 		"the longest object":        {"default", strings.Repeat("a", 253)},
 		"a long one, cut at a dot":  {"d", strings.Repeat("a", 212) + "." + strings.Repeat("b", 40)},
@@ -208,6 +219,7 @@ func TestSave_FindsANameForEveryObject(t *testing.T) {
 }
 
 func TestLoad_GivesOnlyWhatWasStored(t *testing.T) {
+	compat.Shows(t, "plan-secret.read")
 	big := planOf(incompressible(2_500_000, 1))
 	big.Extra = []byte("extra")
 	part := func(i string) string { return "tfplan-default-network-" + short(big) + i }
@@ -311,6 +323,7 @@ func TestLoad_RefusesABomb(t *testing.T) {
 }
 
 func TestPrune_KeepsOnePlanAndRemovesAllOthersOfTheObject(t *testing.T) {
+	compat.Shows(t, "plan-secret.write", "cleanup.legacy-plans")
 	g := NewWithT(t)
 	o := object(api.Namespace(t), "network")
 	save := func(o *v1alpha2.Terraform, workspace, content string) *planstore.Plan {

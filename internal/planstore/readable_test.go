@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/internal/planstore"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 const planID = "plan-main-b8e362c206-0011aabb"
@@ -35,6 +36,9 @@ func texts(t *testing.T, namespace string) map[string]corev1.ConfigMap {
 }
 
 func TestSaveReadable_WritesWhatTheIncumbentsToolsRead(t *testing.T) {
+	compat.Shows(t, "spec.storeReadablePlan", "key.infra.contrib.fluxcd.io/plan-name, plan-workspace", "readable.json",
+		"readable.human",
+	)
 	g := NewWithT(t)
 	o := object(api.Namespace(t), "network")
 	save := func(format, content string) {
@@ -68,6 +72,7 @@ func TestSaveReadable_WritesWhatTheIncumbentsToolsRead(t *testing.T) {
 }
 
 func TestSaveReadable_CutsBetweenRunes(t *testing.T) {
+	compat.Shows(t, "spec.storeReadablePlan", "readable.human")
 	g := NewWithT(t)
 	o := object(api.Namespace(t), "network")
 	long := "x" + strings.Repeat("ä€😀", 200_000)

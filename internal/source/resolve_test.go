@@ -19,6 +19,7 @@ import (
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/source"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 // oneSource answers as an API server with one source in it, or with an error. A stand-in is enough: Resolve makes one
@@ -52,6 +53,7 @@ func repository(namespace string, artifact *meta.Artifact, ready string) *source
 }
 
 func TestResolve_SaysWhatTheSourceIs(t *testing.T) {
+	compat.Shows(t, "spec.sourceRef.namespace")
 	artifact := &meta.Artifact{Revision: "main@sha1:0123", Digest: "sha256:4567", URL: "http://source/app.tar.gz"}
 	for _, c := range []struct {
 		reason         string
@@ -143,6 +145,7 @@ func TestResolve_SaysWhatTheSourceIs(t *testing.T) {
 
 // TestResolve_KnowsEveryKind: each kind of source is asked for as what it is, with the same rules.
 func TestResolve_KnowsEveryKind(t *testing.T) {
+	compat.Shows(t, "spec.sourceRef")
 	all := source.Policy{ExternalArtifacts: true}
 	named := metav1.ObjectMeta{Namespace: "infra", Name: "app"}
 	artifact := &meta.Artifact{Revision: "latest@sha256:0123", Digest: "sha256:4567", URL: "http://source/app.tar.gz"}

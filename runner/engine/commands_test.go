@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func TestMain(m *testing.M) {
@@ -65,6 +66,9 @@ func (f *fake) read(t *testing.T, path string) []string {
 }
 
 func TestCommands_HaveTheseArguments(t *testing.T) {
+	compat.Shows(t, "spec.workspace", "spec.upgradeOnInit", "spec.tfstate.lockTimeout", "spec.parallelism", "spec.plan.lock",
+		"init.flags",
+	)
 	ctx := context.Background()
 	for _, tc := range []struct {
 		name, why  string
@@ -270,6 +274,7 @@ func TestParseVersion_SkipsWarnings(t *testing.T) {
 }
 
 func TestShowPlan_AsTheEnginePrintsIt(t *testing.T) {
+	compat.Shows(t, "readable.text")
 	g := NewWithT(t)
 	const printed = `{"format_version":"1.2","terraform_version":"1.12.6","unknown_field":12345678901234567890}`
 	f := newFake(t, "tofu", "1.12.6", `case "$*" in *-json*) echo '`+printed+`';; *) echo "Plan: 1 to add.";; esac`)

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 // kubernetesTypes are fields whose parts are Kubernetes's own: one example of each is enough.
@@ -36,6 +38,7 @@ var kubernetesTypes = []string{
 
 // TestCorpus_IsTakenByTheServer: what users may write is taken as it is, and nothing of it is dropped.
 func TestCorpus_IsTakenByTheServer(t *testing.T) {
+	compat.Shows(t, "api.group", "spec.sourceRef")
 	for _, version := range []string{"v1alpha1", "v1alpha2"} {
 		for _, object := range corpus(t, version) {
 			t.Run(version+"/"+object.GetName(), func(t *testing.T) {
@@ -56,6 +59,7 @@ func TestCorpus_IsTakenByTheServer(t *testing.T) {
 // TestCorpus_HasEveryField: a field without a manifest is a field that nobody has tried to write. The same holds for the
 // values of an enum.
 func TestCorpus_HasEveryField(t *testing.T) {
+	compat.Shows(t, "api.schema")
 	for _, served := range []string{"v1alpha1", "v1alpha2"} {
 		values := map[string][]string{}
 		for _, object := range corpus(t, served) {

@@ -12,6 +12,8 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 // fact is what a client can rely on of one field. Paths are dotted from spec or status; [] is an item of a list,
@@ -73,6 +75,7 @@ var additiveValues = map[string][]string{
 }
 
 func TestSchema_HasEveryFieldOfTheIncumbent(t *testing.T) {
+	compat.Shows(t, "api.schema")
 	for _, served := range []string{"v1alpha1", "v1alpha2"} {
 		theirs, ours := incumbentFacts(t, served), schemaFacts(version(t, crd(t, "terraforms"), served))
 		if len(theirs) == 0 {
@@ -104,6 +107,7 @@ func without(t *testing.T, f fact, values []string) []json.RawMessage {
 }
 
 func TestSchema_AddsOnlyWhatIsListed(t *testing.T) {
+	compat.Shows(t, "api.schema.additive")
 	theirs, ours := incumbentFacts(t, "v1alpha2"), schemaFacts(version(t, crd(t, "terraforms"), "v1alpha2"))
 	used := map[string]bool{}
 	for _, path := range slices.Sorted(maps.Keys(ours)) {
@@ -145,6 +149,7 @@ func TestSchema_ExplainsEveryField(t *testing.T) {
 }
 
 func TestPrinterColumns_KeepTheIncumbentsAndAddOursBetween(t *testing.T) {
+	compat.Shows(t, "api.columns")
 	want := [][2]string{
 		{"Ready", `.status.conditions[?(@.type=="Ready")].status`},
 		{"Revision", ".status.lastAppliedRevision"},

@@ -15,9 +15,11 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func TestTerraform_DefaultsOfTheServer(t *testing.T) {
+	compat.Shows(t, "api.defaults", "status.observedGeneration")
 	g := NewWithT(t)
 	object := manifest(t, "Terraform", "defaults", `
 interval: 10m
@@ -39,6 +41,7 @@ sourceRef: {kind: GitRepository, name: source}
 }
 
 func TestTerraform_TypedClientKeepsAnExplicitFalse(t *testing.T) {
+	compat.Shows(t, "spec.upgradeOnInit")
 	g := NewWithT(t)
 	object := manifest(t, "Terraform", "explicit-false", `
 interval: 10m
@@ -56,6 +59,7 @@ alwaysCleanupRunnerPod: false
 }
 
 func TestTerraform_ServerRefuses(t *testing.T) {
+	compat.Shows(t, "api.enums")
 	for name, spec := range map[string]string{
 		"no interval":       `sourceRef: {kind: GitRepository, name: source}`,
 		"no source":         `interval: 10m`,
@@ -72,6 +76,7 @@ func TestTerraform_ServerRefuses(t *testing.T) {
 }
 
 func TestTerraform_RefusalOfAKindNamesThoseThatThereAre(t *testing.T) {
+	compat.Shows(t, "api.enums")
 	g := NewWithT(t)
 	err := create(t, manifest(t, "Terraform", "refused", `{interval: 10m, sourceRef: {kind: HelmChart, name: source}}`))
 	g.Expect(err).To(MatchError(ContainSubstring(`spec.sourceRef.kind: Unsupported value: "HelmChart": ` +
@@ -79,6 +84,7 @@ func TestTerraform_RefusalOfAKindNamesThoseThatThereAre(t *testing.T) {
 }
 
 func TestTerraform_KubectlShowsAndExplains(t *testing.T) {
+	compat.Shows(t, "api.group", "api.columns")
 	g := NewWithT(t)
 	object := manifest(t, "Terraform", "shown", `
 interval: 10m

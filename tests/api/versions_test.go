@@ -13,6 +13,7 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha1"
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 // onlyV1alpha2 are the incumbent's fields that its v1alpha1 lacks; their children are covered.
@@ -35,6 +36,7 @@ var onlyV1alpha2 = []string{
 }
 
 func TestVersions_V1alpha1IsServedAndDeprecatedAndNotStored(t *testing.T) {
+	compat.Shows(t, "api.v1alpha1")
 	g := NewWithT(t)
 	definition := crd(t, "terraforms")
 	old, current := version(t, definition, "v1alpha1"), version(t, definition, "v1alpha2")
@@ -53,6 +55,7 @@ func TestVersions_V1alpha1IsServedAndDeprecatedAndNotStored(t *testing.T) {
 // TestVersions_V1alpha1IsAPartOfV1alpha2: without conversion a field means the same in both, or writing through one of them
 // would break what the other reads. The status is whole in both: it must not be lost to somebody who applies an old manifest.
 func TestVersions_V1alpha1IsAPartOfV1alpha2(t *testing.T) {
+	compat.Shows(t, "api.v1alpha1.conversion")
 	old, current := schemaFacts(version(t, crd(t, "terraforms"), "v1alpha1")), schemaFacts(version(t, crd(t, "terraforms"), "v1alpha2"))
 	for _, path := range slices.Sorted(maps.Keys(current)) {
 		was, found := old[path]
@@ -95,6 +98,7 @@ func TestVersions_WhatIsWrittenAsV1alpha1IsReadAsV1alpha2(t *testing.T) {
 }
 
 func TestVersions_WritingAsV1alpha1KeepsTheStatusAndDropsWhatItLacks(t *testing.T) {
+	compat.Shows(t, "api.v1alpha1.conversion")
 	g := NewWithT(t)
 	object := manifest(t, "Terraform", "both", `{interval: 10m, planOnly: true, sourceRef: {kind: Bucket, name: source}}`)
 	g.Expect(create(t, object)).To(Succeed())

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -54,6 +55,7 @@ func healthCheck(url string) infrav1.HealthCheck {
 }
 
 func TestHealthChecks_KeepReadyFalseUntilTheySucceed(t *testing.T) {
+	compat.Shows(t, "spec.healthChecks", "condition.HealthCheck", "event.HealthChecksFailed")
 	t.Parallel()
 	var healthy atomic.Bool
 	server := application(t, &healthy)
@@ -116,6 +118,9 @@ func configMap(s *story.Story, name string) *corev1.ConfigMap {
 }
 
 func TestOutputs_InASecretAndAConfigMap(t *testing.T) {
+	compat.Shows(t, "spec.writeOutputsToSecret", "spec.writeOutputsToSecret.outputs", "spec.writeOutputsToConfigMap",
+		"outputs.typed", "outputs.after-destroy", "outputs.by-hand",
+	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting + `
 output "zones" { value = ["a", "b"] }
@@ -155,6 +160,7 @@ output "token" {
 }
 
 func TestReadablePlan_IsStoredAndGoesWithThePlan(t *testing.T) {
+	compat.Shows(t, "spec.storeReadablePlan", "readable.json", "readable.text")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Expect(system.Client.Create(s.Ctx, &corev1.Secret{
@@ -190,6 +196,7 @@ func TestReadablePlan_IsStoredAndGoesWithThePlan(t *testing.T) {
 }
 
 func TestRefreshBeforeApply_HoldsWhatHasChangedSinceItWasApproved(t *testing.T) {
+	compat.Shows(t, "spec.refreshBeforeApply")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
 	s.Create(s.NamespaceVariable(), func(tf *infrav1.Terraform) { tf.Spec.RefreshBeforeApply = true })

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/local"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
@@ -64,6 +65,9 @@ func runsOf(s *story.Story, name string) (runs []infrav1.TerraformRun) {
 }
 
 func TestDependsOn_BeginsAfterItsDependencyAndGoesBeforeIt(t *testing.T) {
+	compat.Shows(t, "spec.dependsOn", "condition.Ready=False/DeletionBlockedByDependantsReason",
+		"condition.Ready=False/DependencyNotReady", "event.DependencyNotReady",
+	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(story.Auto, named("app"), dependsOn(infrav1.DependencyReference{Name: "net"}))
@@ -107,6 +111,7 @@ func TestDependsOn_BeginsAfterItsDependencyAndGoesBeforeIt(t *testing.T) {
 }
 
 func TestDependsOn_ReadyExpr(t *testing.T) {
+	compat.Shows(t, "spec.dependsOn.readyExpr")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create()
@@ -126,6 +131,7 @@ func TestDependsOn_ReadyExpr(t *testing.T) {
 }
 
 func TestDependsOn_CircleIsNamed(t *testing.T) {
+	compat.Shows(t, "spec.dependsOn")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(story.Auto, dependsOn(infrav1.DependencyReference{Name: "app"}))
@@ -143,6 +149,7 @@ func TestDependsOn_CircleIsNamed(t *testing.T) {
 }
 
 func TestDependsOn_OtherNamespaceIsDenied(t *testing.T) {
+	compat.Shows(t, "spec.dependsOn.namespace", "condition.Stalled/AccessDenied")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(story.Auto, dependsOn(infrav1.DependencyReference{Name: "app", Namespace: local.Namespace}))

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -78,6 +79,7 @@ func TestGate_ApprovalInTheRepositoryOfTheModule(t *testing.T) {
 }
 
 func TestGate_TokenLeftInGitApprovesNothingLater(t *testing.T) {
+	compat.Shows(t, "spec.approvePlan")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
 	s.Create(s.NamespaceVariable())
@@ -110,6 +112,7 @@ resource "kubernetes_config_map" "second" {
 `
 
 func TestGate_TheRestOfAHalfFailedApplyGoesOn(t *testing.T) {
+	compat.Shows(t, "condition.Ready=False/TFExecApplyFailed", "event.TFExecApplyFailed")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": halfway})
 	other, err := system.Namespace(s.Ctx, "other")

@@ -9,6 +9,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -36,6 +37,7 @@ func TestApply_GoesOnInThePodOfItsPlan(t *testing.T) {
 
 // TestApply_GoesOnInThePodOfItsPlan_WhenItIsApprovedInTime: a pod that may wait is there when a person has read the plan.
 func TestApply_GoesOnInThePodOfItsPlan_WhenItIsApprovedInTime(t *testing.T) {
+	compat.Shows(t, "spec.alwaysCleanupRunnerPod")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(func(tf *infrav1.Terraform) { tf.Spec.AlwaysCleanupRunnerPod = ptr.To(false) })
@@ -51,6 +53,7 @@ func TestApply_GoesOnInThePodOfItsPlan_WhenItIsApprovedInTime(t *testing.T) {
 
 // TestApply_TakesANewPod_WhenNobodyKnowsWhenItIsApproved is the default: nothing waits for a person.
 func TestApply_TakesANewPod_WhenNobodyKnowsWhenItIsApproved(t *testing.T) {
+	compat.Shows(t, "spec.alwaysCleanupRunnerPod")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create()

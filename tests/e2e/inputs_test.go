@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -96,6 +97,7 @@ func withEveryInput(tf *infrav1.Terraform) {
 }
 
 func TestInputs_AllTogetherInPlanApplyAndDestroy(t *testing.T) {
+	compat.Shows(t, "spec.backendConfig.disable", "spec.enableInventory")
 	t.Parallel()
 	s := story.New(t, system, everyInput)
 	secrets := inputSecrets(s)
@@ -150,6 +152,7 @@ func TestInputs_AreKeptByAnApplyInThePodOfItsPlan(t *testing.T) {
 }
 
 func TestInputs_SayWhatIsWrong(t *testing.T) {
+	compat.Shows(t, "condition.Ready=False/AccessDenied")
 	t.Parallel()
 	files := map[string]string{"app/main.tf": "", "broken/main.tf.tpl": "\n{{ .Values.typo }}"}
 	s := story.New(t, system, files)

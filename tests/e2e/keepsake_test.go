@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -36,6 +37,7 @@ func sourceGone(s *story.Story) {
 }
 
 func TestDeletion_DestroysWithoutSourceAndInputs(t *testing.T) {
+	compat.Shows(t, "spec.destroyResourcesOnDeletion", "event.TerraformDestroySucceed")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"app/main.tf": story.Driftable})
 	s.Create(story.Auto, withInputs(s), func(tf *infrav1.Terraform) { tf.Spec.Path = "app" })

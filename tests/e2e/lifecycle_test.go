@@ -14,10 +14,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
 func TestAuto_AppliesACommit(t *testing.T) {
+	compat.Shows(t, "status.lastAppliedRevision", "status.availableOutputs", "condition.Ready=True/TerraformAppliedSucceed",
+		"condition.Ready=True/TerraformOutputsWritten", "condition.Output", "condition.after-auto-apply",
+		"event.TerraformAppliedSucceed", "backend.default", "state.secret",
+	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(story.Auto, story.OutputsTo("net-outputs"))
@@ -46,6 +51,9 @@ func TestAuto_AppliesACommit(t *testing.T) {
 }
 
 func TestManual_WaitsForApprovalByAnnotation(t *testing.T) {
+	compat.Shows(t, "status.plan.pending", "status.plan.lastApplied", "condition.Reconciling/Progressing",
+		"condition.Ready=Unknown/TerraformPlannedWithChanges", "event.TerraformPlanSucceed",
+	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(func(tf *infrav1.Terraform) { tf.Spec.ApprovePlan = "manual" })
@@ -72,6 +80,7 @@ func TestManual_WaitsForApprovalByAnnotation(t *testing.T) {
 }
 
 func TestManual_WaitsForApprovalBySpec(t *testing.T) {
+	compat.Shows(t, "spec.approvePlan")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create()
@@ -89,6 +98,7 @@ func TestManual_WaitsForApprovalBySpec(t *testing.T) {
 }
 
 func TestFailure_IsMendedByACommit(t *testing.T) {
+	compat.Shows(t, "condition.Ready=False/TFExecPlanFailed", "event.TFExecPlanFailed")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": "resource \"terraform_data\" \"x\" {\n  input = var.missing\n}\n"})
 	s.Create(story.Auto)
@@ -104,6 +114,7 @@ func TestFailure_IsMendedByACommit(t *testing.T) {
 }
 
 func TestFailure_IsTriedAgainAfterTheRetryInterval(t *testing.T) {
+	compat.Shows(t, "spec.retryInterval", "condition.Ready=True/TerraformPlannedNoChanges")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": `variable "needed" {}`})
 	s.Create(story.Auto, func(tf *infrav1.Terraform) {
@@ -118,6 +129,7 @@ func TestFailure_IsTriedAgainAfterTheRetryInterval(t *testing.T) {
 }
 
 func TestDrift_IsCorrectedUnderAuto(t *testing.T) {
+	compat.Shows(t, "spec.interval", "event.DriftDetected")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
 	s.Create(story.Auto, s.NamespaceVariable(), func(tf *infrav1.Terraform) { tf.Spec.Interval = metav1.Duration{Duration: 5 * time.Second} })
@@ -129,6 +141,7 @@ func TestDrift_IsCorrectedUnderAuto(t *testing.T) {
 }
 
 func TestDrift_WaitsUnderManual(t *testing.T) {
+	compat.Shows(t, "condition.Ready=False/DriftDetected", "condition.Ready=True/NoDrift")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
 	s.Create(s.NamespaceVariable())
@@ -155,6 +168,7 @@ func TestDrift_WaitsUnderManual(t *testing.T) {
 }
 
 func TestDriftCheck_LeavesReadyAlone(t *testing.T) {
+	compat.Shows(t, "condition.Ready=Unknown/Progressing")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(story.Auto)
@@ -165,6 +179,7 @@ func TestDriftCheck_LeavesReadyAlone(t *testing.T) {
 }
 
 func TestSuspend_BeginsNothingUntilResumed(t *testing.T) {
+	compat.Shows(t, "spec.suspend")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(story.Auto)
@@ -180,6 +195,7 @@ func TestSuspend_BeginsNothingUntilResumed(t *testing.T) {
 }
 
 func TestDeletion_KeepsTheResources(t *testing.T) {
+	compat.Shows(t, "state.secret", "cleanup.deletion")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
 	s.Create(story.Auto, s.NamespaceVariable())
@@ -191,6 +207,7 @@ func TestDeletion_KeepsTheResources(t *testing.T) {
 }
 
 func TestDeletion_DestroysTheResources(t *testing.T) {
+	compat.Shows(t, "spec.destroyResourcesOnDeletion", "state.secret", "cleanup.deletion")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable + "output \"name\" { value = \"settings\" }\n"})
 	s.Create(s.NamespaceVariable(), story.OutputsTo("net-outputs"), func(tf *infrav1.Terraform) { tf.Spec.DestroyResourcesOnDeletion = true })

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -34,6 +35,9 @@ func annotate(s *story.Story, keys ...string) {
 }
 
 func TestRetries_EndAtTheLimitAndBeginAnewWhenAsked(t *testing.T) {
+	compat.Shows(t, "spec.remediation", "condition.Stalled/RetryLimitReached", "key.reconcile.fluxcd.io/requestedAt",
+		"key.reconcile.fluxcd.io/resetAt",
+	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": broken})
 	s.Create(story.Auto, func(tf *infrav1.Terraform) {
@@ -70,6 +74,7 @@ func TestRetries_EndAtTheLimitAndBeginAnewWhenAsked(t *testing.T) {
 }
 
 func TestForceAt_AppliesOnePlanWithoutApproval(t *testing.T) {
+	compat.Shows(t, "key.reconcile.fluxcd.io/forceAt")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create()
@@ -85,6 +90,7 @@ func TestForceAt_AppliesOnePlanWithoutApproval(t *testing.T) {
 }
 
 func TestForce_AppliesEveryPlan(t *testing.T) {
+	compat.Shows(t, "spec.force")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(func(tf *infrav1.Terraform) { tf.Spec.Force, tf.Spec.PlanOnly = true, true })
@@ -100,6 +106,7 @@ func TestForce_AppliesEveryPlan(t *testing.T) {
 }
 
 func TestDestroy_TakesAllAwayAndTheObjectStays(t *testing.T) {
+	compat.Shows(t, "spec.destroy", "status.plan.isDestroyPlan", "condition.Ready=True/TerraformAppliedSucceed")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
 	s.Create(s.NamespaceVariable(), func(tf *infrav1.Terraform) { tf.Spec.Interval = metav1.Duration{Duration: 5 * time.Second} })
@@ -119,6 +126,7 @@ func TestDestroy_TakesAllAwayAndTheObjectStays(t *testing.T) {
 }
 
 func TestTargets_LimitPlanAndApply(t *testing.T) {
+	compat.Shows(t, "spec.targets")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting + "resource \"terraform_data\" \"other\" {}\n"})
 	s.Create(story.Auto, func(tf *infrav1.Terraform) { tf.Spec.Targets = []string{"terraform_data.other"} })
@@ -138,6 +146,9 @@ func lockedByAnother(s *story.Story, id string) {
 }
 
 func TestForceUnlock_ReleasesTheLockThatIsNamed(t *testing.T) {
+	compat.Shows(t, "spec.tfstate.forceUnlock", "spec.tfstate.lockIdentifier", "status.lock.pending", "status.lock.lastApplied",
+		"condition.Ready=False/LockHeld",
+	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	lockedByAnother(s, "0b1f-lock")
@@ -156,6 +167,7 @@ func TestForceUnlock_ReleasesTheLockThatIsNamed(t *testing.T) {
 }
 
 func TestForceUnlock_AutoReleasesWhatIsInTheWay(t *testing.T) {
+	compat.Shows(t, "spec.tfstate.forceUnlock")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	lockedByAnother(s, "77aa-lock")
@@ -166,6 +178,7 @@ func TestForceUnlock_AutoReleasesWhatIsInTheWay(t *testing.T) {
 }
 
 func TestPlanAccount_PlansWithoutTheRightToChange(t *testing.T) {
+	compat.Shows(t, "spec.planServiceAccountName")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
 	name := metav1.ObjectMeta{Namespace: s.Tenant.Namespace, Name: "planner"}

@@ -17,6 +17,7 @@ import (
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/tests/cluster"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/local"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
@@ -24,6 +25,10 @@ import (
 // TestBadInput: each is said in a condition that names the field, the value and what to do, and nothing is tried
 // again before its time.
 func TestBadInput(t *testing.T) {
+	compat.Shows(t, "spec.path", "spec.serviceAccountName", "spec.runnerPodTemplate.spec.image", "spec.runnerPodTemplate.spec.env",
+		"condition.Ready=False/ArtifactFailed", "condition.Ready=False/TFExecNewFailed", "condition.Ready=False/OutputsWritingFailed",
+		"event.OutputsWritingFailed", "outputs.unknown",
+	)
 	cases := map[string]struct {
 		files  map[string]string
 		change func(*infrav1.Terraform)
@@ -148,6 +153,7 @@ func TestBadInput(t *testing.T) {
 // TestBadArtifact: what source-controller never serves is served by the test, through a source that is suspended so that
 // its status stays what the test has written. The real one can't be brought to do that.
 func TestBadArtifact(t *testing.T) {
+	compat.Shows(t, "condition.Ready=False/ArtifactFailed", "event.ArtifactFailed")
 	good, err := cluster.Tarball(map[string]string{"main.tf": story.Greeting})
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	cases := map[string]struct {

@@ -13,6 +13,7 @@ import (
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/source"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/local"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
@@ -38,6 +39,7 @@ var offerings = map[string]offering{
 // TestSource_OfEachKindIsAppliedAsItChanges: the object waits for the source, says for what, and is woken by each step,
 // long before its next try.
 func TestSource_OfEachKindIsAppliedAsItChanges(t *testing.T) {
+	compat.Shows(t, "spec.sourceRef", "format.plan-id")
 	for kind, offered := range offerings {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -132,6 +134,7 @@ func externalPublish(s *story.Story, files map[string]string) {
 
 // TestSource_OfAnotherNamespaceIsRefused, whatever its kind, and whether it is there or not.
 func TestSource_OfAnotherNamespaceIsRefused(t *testing.T) {
+	compat.Shows(t, "spec.sourceRef.namespace", "condition.Ready=False/AccessDenied", "event.AccessDenied")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	other, err := system.NewTenant(s.Ctx, "e2e", map[string]string{"main.tf": story.Greeting})

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -25,6 +26,7 @@ var overrideToken = regexp.MustCompile(infrav1.StateGuardOverrideAnnotation + `:
 // TestStateGuard: whatever has become of the state, the engine is not started on it: it would make all again, or destroy
 // what it no longer knows. A person can agree to one finding, and to no other.
 func TestStateGuard(t *testing.T) {
+	compat.Shows(t, "state.guard")
 	cases := map[string]struct {
 		harm func(*story.Story, *corev1.Secret)
 		says string

@@ -16,12 +16,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 // TestTakeover: the Deployment is swapped in a cluster in which tofu-controller was at work. Whatever state its objects are
 // in, nothing is applied that nobody approved, no state is lost, nothing of its own is left, and what needs no person gets
 // Ready without one. It is not parallel: while it makes its cluster there must be no controller.
 func TestTakeover(t *testing.T) {
+	compat.Shows(t, "key.tf.dependency.of.*", "backend.labels-of-the-object", "cleanup.legacy-plans")
 	f := newFormer(t)
 	f.stopController()
 	revision := f.revision()

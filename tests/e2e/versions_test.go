@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/local"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
@@ -15,6 +16,7 @@ import (
 // TestV1alpha1_IsPlannedAndApplied: a manifest of the old version works as it is, and applying it again later makes the
 // controller forget nothing.
 func TestV1alpha1_IsPlannedAndApplied(t *testing.T) {
+	compat.Shows(t, "api.v1alpha1")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	old := &unstructured.Unstructured{Object: map[string]any{

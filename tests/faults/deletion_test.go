@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -89,6 +90,7 @@ func cancelled(s *story.Story) {
 // TestDeletion_InManyStates: whatever an object is at, it goes when it is deleted, with what it has made if that was
 // asked for, and leaves no pod, no run and no lock.
 func TestDeletion_InManyStates(t *testing.T) {
+	compat.Shows(t, "key.finalizers.tf.contrib.fluxcd.io")
 	t.Parallel()
 	for _, d := range deletions {
 		name := d.name + ", resources destroyed"
@@ -166,6 +168,7 @@ var obstacles = map[string]struct {
 // TestDeletion_WaitsForAPerson: what is in the way of a destroy is said. Nothing is destroyed until then, nothing given up,
 // and the rest goes by itself.
 func TestDeletion_WaitsForAPerson(t *testing.T) {
+	compat.Shows(t, "spec.suspend")
 	t.Parallel()
 	for name, tc := range obstacles {
 		t.Run(name, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -64,6 +65,7 @@ func impatient(tf *infrav1.Terraform) {
 // TestLock_OfSomebodyElse: somebody, or something, works on the state from elsewhere. That is respected, and all that is
 // known of it is said.
 func TestLock_OfSomebodyElse(t *testing.T) {
+	compat.Shows(t, "condition.StateLocked")
 	t.Parallel()
 	kim := []string{"kim@desk", "OperationTypeApply", "ago"}
 	cases := map[string]struct {

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -147,6 +148,7 @@ func forbid(s *story.Story, resource string, operation admissionv1.OperationType
 
 // TestState_BackendRefusesTheLastWrite: what the engine could not save is saved as soon as the backend takes it.
 func TestState_BackendRefusesTheLastWrite(t *testing.T) {
+	compat.Shows(t, "state.too-large")
 	t.Parallel()
 	p := admit(t, []phase{{name: "apply", command: "create", operation: infrav1.OperationApply, step: infrav1.StepApply}})[0]
 	allow := forbid(p.Story, "secrets", admissionv1.Update, "object.metadata.name != '"+stateSecret+"'", p.Secret(stateSecret))
