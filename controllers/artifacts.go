@@ -18,6 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/terraform-controller/terraform-controller/internal/egress"
 )
 
 const (
@@ -49,6 +51,8 @@ type ArtifactOptions struct {
 	Retries int
 	// RetryWait is the time before the first retry, which doubles up to 10 s. Default: 500ms.
 	RetryWait time.Duration
+	// Guard says which addresses may be called; nil: any. An address that SourceHost has replaced is not looked at.
+	Guard *egress.Guard
 	// Streams is the number of artifacts that are served at a time. Default: 32.
 	Streams int64
 }
@@ -77,8 +81,8 @@ func refuse(status int, cause error, format string, args ...any) *refusal {
 }
 
 // NewArtifactHandler makes the handler of GET /artifacts/<namespace>/<run>. It answers 200 with the artifact as it
-// is, 401 without a good token, 403 when the run is not the token's, 404 without such a run, 410 when the artifact was
-// deleted, 502 on other trouble with its server, and 503 on trouble of its own.
+// is, 401 without a good token, 403 when the run is not the token's or the artifact's server may not be called, 404 without such
+// a run, 410 when the artifact was deleted, 502 on other trouble with its server, and 503 on trouble of its own.
 func NewArtifactHandler(opts ArtifactOptions) *ArtifactHandler {
 	if opts.Streams == 0 {
 		opts.Streams = defaultArtifactStreams
@@ -105,8 +109,21 @@ func newUpstream(opts ArtifactOptions) *retryablehttp.Client {
 	if transport, ok := upstream.HTTPClient.Transport.(*http.Transport); ok {
 		transport.ResponseHeaderTimeout = upstreamAnswerTime
 		transport.DisableCompression = true // the digest is that of the file as it is
+		if opts.Guard != nil && opts.SourceHost == "" {
+			transport.DialContext = opts.Guard.Dialer().DialContext
+		}
 	}
+	upstream.HTTPClient.CheckRedirect = egress.SameHost
+	upstream.CheckRetry = retryUnlessRefused
 	return upstream
+}
+
+// retryUnlessRefused: an address that may not be called is no other a moment later.
+func retryUnlessRefused(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	if errors.Is(err, egress.ErrRefused) {
+		return false, err
+	}
+	return retryablehttp.DefaultRetryPolicy(ctx, resp, err)
 }
 
 // ServeHTTP serves one request.
@@ -186,6 +203,9 @@ func (h *ArtifactHandler) open(ctx context.Context, address string) (*http.Respo
 		return nil, refuse(http.StatusBadGateway, err, "the run's artifact has no usable address")
 	}
 	resp, err := h.upstream.Do(req)
+	if errors.Is(err, egress.ErrRefused) {
+		return nil, refuse(http.StatusForbidden, err, "the artifact's server at %s may not be called; --egress-allowed-cidrs of the controller allows addresses", target.Host)
+	}
 	if err != nil {
 		return nil, refuse(http.StatusBadGateway, err, "the artifact's server at %s gives no answer", target.Host)
 	}

@@ -24,6 +24,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/egress"
 	"github.com/terraform-controller/terraform-controller/tests/apiserver"
 )
 
@@ -473,4 +474,33 @@ func (f *artifactFixture) stopsGracefully(t *testing.T, w *world) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(body).To(HaveLen(moreThanBuffers + len("last")))
 	g.Eventually(f.ended, wait).Should(Receive(BeNil()))
+}
+
+func TestArtifacts_CallsNoAddressThatAGuardRefuses(t *testing.T) {
+	g := NewWithT(t)
+	upstream := newUpstreamServer(t)
+	upstream.does(func(http.ResponseWriter, *http.Request) {})
+	for _, c := range []struct {
+		reason, sourceHost string
+		allowed            []string
+		called             int32
+	}{
+		{"an artifact's address is what a status says", "", nil, 0},
+		{"the flag allows it", "", []string{"127.0.0.0/8"}, 1},
+		{"the operator has named the host", strings.TrimPrefix(upstream.URL, "http://"), nil, 1},
+	} {
+		guard, err := egress.New(c.allowed, "")
+		g.Expect(err).NotTo(HaveOccurred())
+		upstream.hits.Store(0)
+		handler := NewArtifactHandler(ArtifactOptions{Guard: guard, SourceHost: c.sourceHost, Retries: 5, RetryWait: wait})
+		resp, err := handler.open(t.Context(), upstream.URL+"/a.tar.gz")
+		g.Expect(upstream.hits.Load()).To(Equal(c.called), c.reason)
+		if c.called > 0 {
+			g.Expect(err).NotTo(HaveOccurred(), c.reason)
+			g.Expect(resp.Body.Close()).To(Succeed())
+			continue
+		}
+		g.Expect(err).To(MatchError(And(ContainSubstring("may not be called"), ContainSubstring("--egress-allowed-cidrs"))))
+		g.Expect(err.(*refusal).status).To(Equal(http.StatusForbidden))
+	}
 }

@@ -20,6 +20,7 @@ import (
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/controllers"
+	"github.com/terraform-controller/terraform-controller/internal/egress"
 )
 
 // version is set by the linker.
@@ -66,12 +67,17 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	mgr, err := ctrl.NewManager(client.GetConfigOrDie(o.client), managerOptions)
+	config := client.GetConfigOrDie(o.client)
+	guard, err := egress.New(o.egressAllowed, config.Host)
+	if err != nil {
+		return fmt.Errorf("--egress-allowed-cidrs: %w", err)
+	}
+	mgr, err := ctrl.NewManager(config, managerOptions)
 	if err != nil {
 		return fmt.Errorf("create the manager: %w", err)
 	}
 	probes.SetupChecks(mgr, log)
-	certificate, err := serveArtifacts(ctx, mgr, o)
+	certificate, err := serveArtifacts(ctx, mgr, o, guard)
 	if err != nil {
 		return err
 	}
@@ -86,7 +92,7 @@ func run(ctx context.Context, o *options) error {
 }
 
 // serveArtifacts adds the artifact endpoint. Its certificate is loaded before anything starts: pods are given its CA.
-func serveArtifacts(ctx context.Context, mgr ctrl.Manager, o *options) (*controllers.ServingCertificate, error) {
+func serveArtifacts(ctx context.Context, mgr ctrl.Manager, o *options, guard *egress.Guard) (*controllers.ServingCertificate, error) {
 	certificate := &controllers.ServingCertificate{
 		Client: mgr.GetClient(), Namespace: o.namespace, Hosts: o.artifactHosts(), Now: time.Now,
 	}
@@ -94,7 +100,7 @@ func serveArtifacts(ctx context.Context, mgr ctrl.Manager, o *options) (*control
 		return nil, err
 	}
 	handler := controllers.NewArtifactHandler(controllers.ArtifactOptions{
-		Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), SourceHost: o.sourceHost, Retries: o.httpRetry,
+		Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), SourceHost: o.sourceHost, Retries: o.httpRetry, Guard: guard,
 	})
 	server, err := controllers.NewArtifactServer(ctx, o.artifactAddr, certificate, handler)
 	if err != nil {

@@ -38,6 +38,8 @@ type options struct {
 	usePriorityQueue                    bool
 
 	allowCrossNamespaceRefs bool
+	egressAllowed           []string
+	webhookCertificates     string
 	clusterDomain           string
 
 	artifactAddr, artifactAdvAddr    string
@@ -95,6 +97,10 @@ func (o *options) bindProcess(fs *pflag.FlagSet) {
 		"Reconcile objects that have changed before those that are only looked at again.")
 	fs.BoolVar(&o.allowCrossNamespaceRefs, "allow-cross-namespace-refs", false,
 		"Let objects refer to sources and dependencies in other namespaces.")
+	fs.StringSliceVar(&o.egressAllowed, "egress-allowed-cidrs", nil,
+		"Networks that the controller may call for webhooks and artifacts although they are loopback, link-local, multicast or a metadata service.")
+	fs.StringVar(&o.webhookCertificates, "webhook-certs-dir", "/etc/certs",
+		"The folder with <host>/tls.crt, tls.key and ca.crt for calls of webhooks on that host; each is optional.")
 	fs.StringVar(&o.clusterDomain, "cluster-domain", "cluster.local",
 		"The cluster's DNS domain; the artifact endpoint's certificate is valid for the Service's name in it.")
 }

@@ -113,7 +113,7 @@ func (s *System) StartController(ctx context.Context, name string, args ...strin
 	}
 	cmd := exec.Command(s.bin("terraform-controller"), append(append([]string{
 		"--metrics-addr=0", "--health-addr=" + health, "--artifact-addr=" + artifacts, "--artifact-adv-addr=" + artifacts,
-		"--runner-image=" + RunnerImage, "--log-level=debug", "--log-encoding=console", "--events-addr=",
+		"--runner-image=" + RunnerImage, "--egress-allowed-cidrs=127.0.0.0/8", "--log-level=debug", "--log-encoding=console", "--events-addr=",
 	}, s.opts.ControllerArgs...), args...)...)
 	cmd.Env = []string{"KUBECONFIG=" + kubeconfig, "RUNTIME_NAMESPACE=" + Namespace}
 	p, err := s.StartProcess(name, cmd)
