@@ -19,9 +19,6 @@ var stallingFields = []field{
 	{"spec.cloud", func(s *infrav1.TerraformSpec) bool { return s.Cloud != nil }},
 	{"spec.webhooks", func(s *infrav1.TerraformSpec) bool { return len(s.Webhooks) > 0 }},
 	{"spec.breakTheGlass", func(s *infrav1.TerraformSpec) bool { return s.BreakTheGlass }},
-	{"spec.tfstate.forceUnlock (with spec.backendConfig.customConfiguration)", func(s *infrav1.TerraformSpec) bool {
-		return s.TfState != nil && unlocks(s.TfState) && s.BackendConfig != nil && s.BackendConfig.CustomConfiguration != ""
-	}},
 	{"spec.approval", func(s *infrav1.TerraformSpec) bool { return s.Approval != nil }},
 }
 
@@ -31,8 +28,6 @@ var ignoredFields = []field{
 	{"spec.branchPlanner", func(s *infrav1.TerraformSpec) bool { return s.BranchPlanner != nil }},
 	{"spec.enterprise", func(s *infrav1.TerraformSpec) bool { return s.Enterprise != nil }},
 }
-
-func unlocks(t *infrav1.TfStateSpec) bool { return t.ForceUnlock == "yes" || t.ForceUnlock == "auto" }
 
 func setFields(spec *infrav1.TerraformSpec, fields []field) []string {
 	var paths []string

@@ -79,12 +79,8 @@ func (j *job) apply(ctx context.Context) error {
 	if err := j.reportApplyStart(ctx); err != nil {
 		return err
 	}
-	err := j.engine.Apply(ctx, engine.ApplyOptions{
-		PlanFile:    planFile,
-		LockTimeout: lockTimeout(j.spec),
-		Parallelism: int(j.spec.Parallelism),
-	})
-	if err != nil {
+	options := engine.ApplyOptions{PlanFile: planFile, LockTimeout: lockTimeout(j.spec), Parallelism: int(j.spec.Parallelism)}
+	if err := j.overLock(ctx, func() error { return j.engine.Apply(ctx, options) }); err != nil {
 		j.rescueState(ctx)
 		return j.engineFailure(v1alpha2.ReasonTFExecApplyFailed, err)
 	}

@@ -28,7 +28,7 @@ func (j *job) confirm(ctx context.Context, stored *tfjson.Plan, changes *plan.Ch
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
 	options.Out, options.VarFiles = freshFile, nil // the variables have the stored plan's values
-	if _, err := j.engine.Plan(ctx, options); err != nil {
+	if err := j.overLock(ctx, func() error { _, err := j.engine.Plan(ctx, options); return err }); err != nil {
 		return j.engineFailure(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
 	fresh, err := j.engine.ShowPlan(ctx, freshFile)

@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"time"
-
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
@@ -53,78 +49,6 @@ func (j *job) accept(found *v1alpha2.StateStatus) error {
 	}
 	return fail(v1alpha2.ReasonStateGuard, fmt.Errorf("%w. Nothing was done: put the state back, or, to go on with what is there, set the annotation %s: %s",
 		err, v1alpha2.StateGuardOverrideAnnotation, refused.Token()))
-}
-
-// unlock releases the one lock that the run has orders to release: by its ID, or because the pod that holds it has
-// ended. Any other lock stays, and a free one is free: then the engine will see.
-func (j *job) unlock(ctx context.Context) error {
-	order := j.run.Spec.Unlock
-	if order == nil {
-		return nil
-	}
-	id, err := j.lockToRelease(ctx, order)
-	if err != nil || id == "" {
-		return err
-	}
-	err = lock.Release(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease, id)
-	if _, other := errors.AsType[*lock.HeldByOtherError](err); other || errors.Is(err, lock.ErrNotHeld) {
-		j.log.Info("no lock was released", "id", id, "why", err.Error())
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	j.log.Info("lock released", "id", id, "evidence", order.Evidence)
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Unlocked = id })
-	return nil
-}
-
-// lockToRelease is the ID that is ordered, unless a run that is at work holds it, or that of a lock whose "Who"
-// (user@hostname, as both engines write it) names one of the ended pods; "" for none.
-func (j *job) lockToRelease(ctx context.Context, order *v1alpha2.Unlock) (string, error) {
-	info, err := lock.Read(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease)
-	if err != nil || info == nil {
-		return "", err
-	}
-	host := hostOf(info.Who)
-	if host != "" && (slices.Contains(order.Hostnames, host) || takenBy(order.FormerRunner, host, info)) {
-		return info.ID, nil
-	}
-	if order.ID == "" || order.ID != info.ID {
-		return "", nil
-	}
-	atWork, err := j.runAtWork(ctx, host)
-	if atWork != "" {
-		j.log.Info("no lock was released", "id", info.ID, "why", "its holder is at work", "run", atWork)
-		return "", err
-	}
-	return info.ID, err
-}
-
-// takenBy says that a lock is of this runner of the incumbent: of its hostname, which its other pods have too, and of its
-// lifetime. The kubelet's times are whole seconds.
-func takenBy(former *v1alpha2.FormerRunner, host string, info *v1alpha2.LockInfo) bool {
-	if former == nil || former.Hostname != host {
-		return false
-	}
-	created, known := lockTime(info.Created)
-	return known && !created.Before(former.StartedAt.Time) && created.Before(former.EndedAt.Add(time.Second))
-}
-
-// runAtWork is the name of the run of this namespace that works on that host, "" for none. An order does not release its
-// lock: two objects may share a state.
-func (j *job) runAtWork(ctx context.Context, host string) (string, error) {
-	var runs v1alpha2.TerraformRunList
-	if err := j.cfg.Client.List(ctx, &runs, client.InNamespace(j.run.Namespace)); err != nil {
-		return "", fmt.Errorf("list runs, to see whether one holds the lock: %w", err)
-	}
-	for i := range runs.Items {
-		run := &runs.Items[i]
-		if run.Spec.Hostname == host && run.Status.Runner != nil && !run.Finished() {
-			return run.Name, nil
-		}
-	}
-	return "", nil
 }
 
 // readLock records who holds the lock. That is no failure yet: the engine waits for it as long as it may.

@@ -34,7 +34,7 @@ func (j *job) plan(ctx context.Context) error {
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
-	if _, err := j.engine.Plan(ctx, options); err != nil {
+	if err := j.overLock(ctx, func() error { _, err := j.engine.Plan(ctx, options); return err }); err != nil {
 		return j.engineFailure(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
 	made, err := j.engine.ShowPlan(ctx, planFile)

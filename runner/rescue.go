@@ -107,7 +107,7 @@ func (j *job) pushNewer(ctx context.Context, content []byte) error {
 	if err := j.releaseOwnLock(ctx); err != nil {
 		return err
 	}
-	return j.engine.PushState(ctx, erroredState)
+	return j.overLock(ctx, func() error { return j.engine.PushState(ctx, erroredState) })
 }
 
 // releaseOwnLock frees the lock that this run's engine has left behind: when it could not write the state, it mostly could

@@ -234,3 +234,13 @@ func (e *Engine) PushState(ctx context.Context, file string) error {
 		return nil
 	})
 }
+
+// ForceUnlock releases the lock with that ID, whoever holds it.
+func (e *Engine) ForceUnlock(ctx context.Context, id string) error {
+	return e.run(ctx, "force-unlock", func(ctx context.Context, _ io.Writer) error {
+		if err := e.tf.ForceUnlock(ctx, id); err != nil {
+			return fmt.Errorf("release lock %s: %w", id, err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,136 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/lock"
+)
+
+// unlocker knows which lock a run may release: the one of the ID that it was ordered to, and those of pods whose processes
+// have provably ended. Any other lock stays.
+type unlocker struct {
+	client    client.Client
+	namespace string
+	order     *v1alpha2.Unlock
+	// own is the hostname of this pod, where all processes that could hold a lock have ended; "" where that is not known.
+	own string
+	log logr.Logger
+}
+
+func (j *job) unlocker() unlocker {
+	return unlocker{client: j.cfg.Client, namespace: j.run.Namespace, order: j.run.Spec.Unlock, log: j.log}
+}
+
+// may says whether the lock may be released. A lock's "Who" is user@hostname, as both engines write it.
+func (u unlocker) may(ctx context.Context, info *v1alpha2.LockInfo) (bool, error) {
+	if info == nil || info.ID == "" {
+		return false, nil
+	}
+	host := hostOf(info.Who)
+	if host != "" && host == u.own {
+		return true, nil
+	}
+	if u.order == nil {
+		return false, nil
+	}
+	if host != "" && (slices.Contains(u.order.Hostnames, host) || takenBy(u.order.FormerRunner, host, info)) {
+		return true, nil
+	}
+	if u.order.ID != info.ID {
+		return false, nil
+	}
+	atWork, err := u.runAtWork(ctx, host)
+	if atWork != "" {
+		u.log.Info("no lock was released", "id", info.ID, "why", "its holder is at work", "run", atWork)
+	}
+	return err == nil && atWork == "", err
+}
+
+// takenBy says that a lock is of this runner of the incumbent: of its hostname, which its other pods have too, and of its
+// lifetime. The kubelet's times are whole seconds.
+func takenBy(former *v1alpha2.FormerRunner, host string, info *v1alpha2.LockInfo) bool {
+	if former == nil || former.Hostname != host {
+		return false
+	}
+	created, known := lockTime(info.Created)
+	return known && !created.Before(former.StartedAt.Time) && created.Before(former.EndedAt.Add(time.Second))
+}
+
+// runAtWork is the name of the run of this namespace that works on that host, "" for none. An order does not release its
+// lock: two objects may share a state.
+func (u unlocker) runAtWork(ctx context.Context, host string) (string, error) {
+	var runs v1alpha2.TerraformRunList
+	if err := u.client.List(ctx, &runs, client.InNamespace(u.namespace)); err != nil {
+		return "", fmt.Errorf("list runs, to see whether one holds the lock: %w", err)
+	}
+	for i := range runs.Items {
+		run := &runs.Items[i]
+		if run.Spec.Hostname == host && run.Status.Runner != nil && !run.Finished() {
+			return run.Name, nil
+		}
+	}
+	return "", nil
+}
+
+// unlock releases the lock in the Lease of the kubernetes backend, if that is ordered. A free one is free: then the engine
+// will see.
+func (j *job) unlock(ctx context.Context) error {
+	info, err := lock.Read(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease)
+	if err != nil {
+		return err
+	}
+	if may, err := j.unlocker().may(ctx, info); err != nil || !may {
+		return err
+	}
+	err = lock.Release(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease, info.ID)
+	if _, other := errors.AsType[*lock.HeldByOtherError](err); other || errors.Is(err, lock.ErrNotHeld) {
+		j.log.Info("no lock was released", "id", info.ID, "why", err.Error())
+		return nil
+	}
+	if err == nil {
+		j.unlocked(info)
+	}
+	return err
+}
+
+func (j *job) unlocked(info *v1alpha2.LockInfo) {
+	if hostOf(info.Who) == j.run.Spec.Hostname {
+		j.log.Info("the engine has left its lock, which is released", "id", info.ID)
+		return
+	}
+	j.log.Info("lock released", "id", info.ID, "evidence", j.run.Spec.Unlock.Evidence)
+	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Unlocked = info.ID })
+}
+
+// overLock does a command of the engine, and once more where it has met a lock that the run may release. Of a lock that is
+// not in a Lease nobody knows before somebody runs into it. A command that got no lock has done nothing.
+func (j *job) overLock(ctx context.Context, command func() error) error {
+	err := command()
+	info, locked := lockOf(err)
+	if !locked || j.backend.Kubernetes {
+		return err
+	}
+	orders := j.unlocker()
+	orders.own = j.run.Spec.Hostname // its commands come one after the other, and the last has ended
+	may, mayErr := orders.may(ctx, info)
+	if mayErr != nil {
+		return mayErr
+	}
+	if !may {
+		return err
+	}
+	if unlockErr := j.engine.ForceUnlock(ctx, info.ID); unlockErr != nil {
+		j.log.Info("the lock could not be released", "id", info.ID, "error", j.secrets.text(unlockErr.Error()))
+		return err
+	}
+	j.unlocked(info)
+	return command()
+}
