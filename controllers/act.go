@@ -165,7 +165,7 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 			Backend:          backendOf(&tf.Spec), Unlock: unlockOrder(tf, o.runs),
 			Kept: keptDigest(tf), StateOverride: tf.Annotations[infrav1.StateGuardOverrideAnnotation],
 			Plan:   pendingPlan(tf, o.facts.Target),
-			TidyUp: o.tidyUp,
+			TidyUp: o.tidyUp, FormerPlan: formerPlan(tf, order),
 		},
 	}
 	if tf.Status.State != nil && (tf.Status.State.Backend == "" || tf.Status.State.Backend == run.Spec.Backend) {
@@ -211,7 +211,7 @@ func frozen(spec *infrav1.TerraformSpec, destroy bool) infrav1.TerraformSpec {
 }
 
 func approvalOf(tf *infrav1.Terraform, now metav1.Time) *infrav1.Approval {
-	if a := tf.Status.Approval; a != nil && a.PlanID == tf.Status.Plan.Pending {
+	if a := tf.Status.Approval; a != nil && decide.Approved(&tf.Status) {
 		return a.DeepCopy()
 	}
 	how := infrav1.ApprovalByMode

@@ -20,7 +20,9 @@ func (r *TerraformReconciler) settle(ctx context.Context, tf *infrav1.Terraform,
 		return nil
 	}
 	run := o.run
-	if a := tf.Status.Approval; a != nil && len(a.Changes) > 0 && run.Status.Plan != nil && run.Spec.Operation == infrav1.OperationPlan {
+	a := tf.Status.Approval
+	approved := a != nil && len(a.Changes) > 0 || run.Spec.FormerPlan != ""
+	if approved && run.Status.Plan != nil && run.Spec.Operation == infrav1.OperationPlan {
 		full, err := r.fullRun(ctx, tf, run.Name)
 		if err != nil {
 			return err
@@ -53,16 +55,9 @@ func (r *TerraformReconciler) fullRun(ctx context.Context, tf *infrav1.Terraform
 func (r *TerraformReconciler) observeApproval(ctx context.Context, tf *infrav1.Terraform, o *observation) error {
 	how := decide.Asked(tf, func(token string) decide.Match {
 		if tf.Status.Plan.Target == "" {
-			return decide.MatchNone // the incumbent's plan, which is not applied: what was approved is not known
+			return decide.MatchNone // the incumbent's plan, which is not applied: see formerPlan
 		}
-		switch plan.Matches(token, tf.Status.Plan.Pending, tf.Status.LastPlannedRevision) {
-		case plan.MatchExact:
-			return decide.MatchExact
-		case plan.MatchLegacy:
-			return decide.MatchLegacy
-		case plan.MatchNone:
-		}
-		return decide.MatchNone
+		return matches(tf, token)
 	})
 	if how != "" {
 		pending, err := r.planOf(ctx, tf, tf.Status.Plan.Run)
@@ -155,6 +150,8 @@ func refusedMessage(refused *infrav1.RefusedApproval) string {
 	switch {
 	case refused == nil:
 		return ""
+	case refused.Reason != "":
+		return fmt.Sprintf(" The approval of %s does not count: %s.", refused.PlanID, refused.Reason)
 	case len(refused.Changes) == 0:
 		return fmt.Sprintf(" The approval of %s is for another plan.", refused.PlanID)
 	}

@@ -55,6 +55,9 @@ func (j *job) plan(ctx context.Context) error {
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
+	if err := j.readFormerPlan(ctx); err != nil {
+		return err
+	}
 	described := describe(j.stored, changes)
 	described.Changes = planChanges(changes)
 	rendered, _ := plan.Render(made, maxRendered)

@@ -114,6 +114,12 @@ type TerraformRunSpec struct {
 	// +optional
 	TidyUp bool `json:"tidyUp,omitempty"`
 
+	// FormerPlan is the id of a plan that the incumbent has stored, and that was approved before its end. The runner looks at
+	// what is in it, so that the approval can be held against the plan that it makes.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
+	// +optional
+	FormerPlan string `json:"formerPlan,omitempty"`
+
 	// Cancel asks the runner to stop.
 	// +optional
 	Cancel *Cancel `json:"cancel,omitempty"`
@@ -246,6 +252,10 @@ type TerraformRunStatus struct {
 	// Plan that was made or applied.
 	// +optional
 	Plan *RunPlan `json:"plan,omitempty"`
+
+	// FormerPlan is what was found of the plan of spec.formerPlan.
+	// +optional
+	FormerPlan *FormerPlan `json:"formerPlan,omitempty"`
 
 	// Inputs are the objects that were read.
 	// +optional

@@ -72,3 +72,15 @@ type PlanSummary struct {
 	// +optional
 	Forget int `json:"forget,omitempty"`
 }
+
+// FormerPlan is a plan of the incumbent that was approved: its changes, or why its approval does not count.
+type FormerPlan struct {
+	// ID of the plan.
+	ID string `json:"id"`
+	// Changes are the digests of its changes.
+	// +optional
+	Changes []string `json:"changes,omitempty"`
+	// Refused says why the approval does not count.
+	// +optional
+	Refused string `json:"refused,omitempty"`
+}

@@ -317,6 +317,9 @@ type RefusedApproval struct {
 	// Changes are addresses in the pending plan whose change nobody has approved; at most 10.
 	// +optional
 	Changes []string `json:"changes,omitempty"`
+	// Reason says why the approval does not count at all.
+	// +optional
+	Reason string `json:"reason,omitempty"`
 }
 
 // ApprovalHow names the way an approval came.

@@ -169,7 +169,7 @@ func (s settlement) planned() {
 	st.LastPlannedRevision = s.run.Spec.Source.Revision
 	st.LastPlannedGeneration = s.run.Spec.Generation
 	st.LastPlanAt = s.now.DeepCopy() // not the runner's clock: the next plan is due by ours
-	differed := s.differed()
+	differed, former := s.differed(), s.formerRefusal()
 	s.forgetPlan()
 	st.Plan.Target = s.run.Spec.Target
 	st.Plan.Run = s.run.Name
@@ -184,7 +184,11 @@ func (s settlement) planned() {
 	if s.forced() {
 		st.Approval = &v1alpha2.Approval{PlanID: p.ID, How: v1alpha2.ApprovalByForce, At: s.now}
 	}
+	s.takeOverApproval()
 	s.cover(p)
+	if st.RefusedApproval == nil && !Approved(st) {
+		st.RefusedApproval = former
+	}
 	if s.run.Spec.Target == st.Plan.AppliedTarget {
 		st.Plan.IsDriftDetectionPlan = true
 		st.LastDriftDetectedAt = s.finishedAt()

@@ -216,7 +216,7 @@ func applyRun() *v1alpha2.TerraformRun {
 				Interval: metav1.Duration{Duration: time.Minute},
 				Vars:     []v1alpha2.Variable{{Name: "a"}},
 			},
-			Target: "target", Generation: 7, RequestedAt: "now", PodName: "pod", Hostname: "host", AppliesCompleted: 2, TidyUp: true,
+			Target: "target", Generation: 7, RequestedAt: "now", PodName: "pod", Hostname: "host", AppliesCompleted: 2, TidyUp: true, FormerPlan: "plan-main-0",
 			Plan:     &v1alpha2.PlanReference{ID: "plan-main-1", Digest: "sha256:2"},
 			Approval: &v1alpha2.Approval{PlanID: "plan-main-1", By: "someone", At: metav1.Now(), Changes: []string{"sha256:3"}},
 			State:    &v1alpha2.StateStatus{Lineage: "line", Serial: 4},
