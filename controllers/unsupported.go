@@ -23,7 +23,6 @@ var stallingFields = []field{
 		return s.TfState != nil && unlocks(s.TfState) && s.BackendConfig != nil && s.BackendConfig.CustomConfiguration != ""
 	}},
 	{"spec.engine", func(s *infrav1.TerraformSpec) bool { return s.Engine != nil }},
-	{"spec.approval", func(s *infrav1.TerraformSpec) bool { return s.Approval != nil }},
 }
 
 // ignoredFields change how, not what: an event says that they are not acted on yet.

@@ -20,8 +20,7 @@ func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 			s.TfState, s.BackendConfig = &infrav1.TfStateSpec{ForceUnlock: "auto"}, &infrav1.BackendConfigSpec{CustomConfiguration: "x"}
 		},
 
-		"spec.engine":   func(s *infrav1.TerraformSpec) { s.Engine = &infrav1.EngineSpec{} },
-		"spec.approval": func(s *infrav1.TerraformSpec) { s.Approval = &infrav1.ApprovalSpec{} },
+		"spec.engine": func(s *infrav1.TerraformSpec) { s.Engine = &infrav1.EngineSpec{} },
 
 		"spec.stateBackups":  func(s *infrav1.TerraformSpec) { s.StateBackups = ptr.To[int32](3) },
 		"spec.branchPlanner": func(s *infrav1.TerraformSpec) { s.BranchPlanner = &infrav1.BranchPlanner{} },
