@@ -43,7 +43,9 @@ const (
 var (
 	api *apiserver.Server
 
-	kustomizations = []string{"crd", "rbac", "policies", "manager", "samples", "default", "local"}
+	kustomizations = []string{
+		"crd", "rbac", "tenants", "policies", "policies/annotation-only", "policies/strict", "manager", "samples", "default", "local",
+	}
 )
 
 func TestMain(m *testing.M) { os.Exit(apiserver.Run(m, &api)) }
@@ -184,9 +186,15 @@ type access struct {
 
 func (c *access) ask(t *testing.T, g Gomega) bool {
 	t.Helper()
+	return c.of(t, g, controller)
+}
+
+// of asks for another user.
+func (c *access) of(t *testing.T, g Gomega, user string) bool {
+	t.Helper()
 	resource, subresource := splitResource(c.resource)
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User: controller, ResourceAttributes: &authorizationv1.ResourceAttributes{
+		User: user, ResourceAttributes: &authorizationv1.ResourceAttributes{
 			Verb: c.verb, Group: c.group, Resource: resource, Subresource: subresource,
 			Namespace: c.namespace, Name: c.name,
 		},
@@ -268,8 +276,7 @@ func (w *policyWorld) report(t *testing.T, c client.Client, podUID string) error
 func TestPolicy_OnlyTheRunsOwnPodReports(t *testing.T) {
 	ensureNamespace(t, "flux-system")
 	apply(t, "rbac")
-	apply(t, "policies")
-	t.Cleanup(func() { deletePolicies(t) })
+	applyPolicies(t, "policies")
 	g := NewWithT(t)
 	w := newPolicyWorld(t)
 	own := w.client(t, w.own)
@@ -294,8 +301,7 @@ func TestPolicy_OnlyTheRunsOwnPodReports(t *testing.T) {
 func TestPolicy_OnlyTheControllerOrdersRuns(t *testing.T) {
 	ensureNamespace(t, "flux-system")
 	apply(t, "rbac")
-	apply(t, "policies")
-	t.Cleanup(func() { deletePolicies(t) })
+	applyPolicies(t, "policies")
 	g := NewWithT(t)
 	w := newPolicyWorld(t)
 	awaitPolicy(t, w)
@@ -338,11 +344,16 @@ func awaitPolicy(t *testing.T, w *policyWorld) {
 	}, wait, 100*time.Millisecond).ShouldNot(Succeed())
 }
 
-func deletePolicies(t *testing.T) {
+// applyPolicies applies what is in force for one test only.
+func applyPolicies(t *testing.T, name string) {
 	t.Helper()
-	for _, document := range render(t, "policies") {
-		object := &unstructured.Unstructured{}
-		NewWithT(t).Expect(utilyaml.Unmarshal(document, &object.Object)).To(Succeed())
-		NewWithT(t).Expect(client.IgnoreNotFound(api.Client.Delete(context.Background(), object))).To(Succeed())
-	}
+	apply(t, name)
+	documents := render(t, name)
+	t.Cleanup(func() {
+		for _, document := range documents {
+			object := &unstructured.Unstructured{}
+			NewWithT(t).Expect(utilyaml.Unmarshal(document, &object.Object)).To(Succeed())
+			NewWithT(t).Expect(client.IgnoreNotFound(api.Client.Delete(context.Background(), object))).To(Succeed())
+		}
+	})
 }

@@ -19,7 +19,6 @@ var stallingFields = []field{
 	{"spec.cloud", func(s *infrav1.TerraformSpec) bool { return s.Cloud != nil }},
 	{"spec.webhooks", func(s *infrav1.TerraformSpec) bool { return len(s.Webhooks) > 0 }},
 	{"spec.breakTheGlass", func(s *infrav1.TerraformSpec) bool { return s.BreakTheGlass }},
-	{"spec.approval", func(s *infrav1.TerraformSpec) bool { return s.Approval != nil }},
 }
 
 // ignoredFields change how, not what: an event says that they are not acted on yet.

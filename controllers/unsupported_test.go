@@ -19,8 +19,6 @@ func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 		"spec.webhooks":      func(s *infrav1.TerraformSpec) { s.Webhooks = []infrav1.Webhook{{}} },
 		"spec.breakTheGlass": func(s *infrav1.TerraformSpec) { s.BreakTheGlass = true },
 
-		"spec.approval": func(s *infrav1.TerraformSpec) { s.Approval = &infrav1.ApprovalSpec{} },
-
 		"spec.stateBackups":  func(s *infrav1.TerraformSpec) { s.StateBackups = ptr.To[int32](3) },
 		"spec.branchPlanner": func(s *infrav1.TerraformSpec) { s.BranchPlanner = &infrav1.BranchPlanner{} },
 		"spec.enterprise":    func(s *infrav1.TerraformSpec) { s.Enterprise = &apiextensionsv1.JSON{Raw: []byte("{}")} },

@@ -18,9 +18,8 @@ import (
 
 // Bounds of what a run's status holds of a plan.
 const (
-	maxChanges     = 500
-	maxDestructive = 100
-	maxRendered    = 256 << 10
+	maxChanges  = 500
+	maxRendered = 256 << 10
 )
 
 // plan makes a plan and reports it in a form without secrets.
@@ -100,7 +99,7 @@ func describe(stored *planstore.Plan, changes *plan.Changes) *v1alpha2.RunPlan {
 		},
 		Short:       summary.String(),
 		Safe:        changes.Safe(),
-		Destructive: firstOf(changes.Destructive(), maxDestructive),
+		Destructive: firstOf(changes.Destructive(), v1alpha2.MaxDestructive),
 	}
 }
 

@@ -1,5 +1,8 @@
 package v1alpha2
 
+// MaxDestructive is the largest number of addresses that are named as deleted, replaced or forgotten.
+const MaxDestructive = 100
+
 // RunPlan is a plan as it was made or applied.
 type RunPlan struct {
 	// ID of the plan; empty when there is nothing to apply.

@@ -274,8 +274,9 @@ type CrossNamespaceSourceReference struct {
 
 // ApprovalSpec has settings of the approval.
 type ApprovalSpec struct {
-	// Protect lists addresses (a trailing * stands for the rest) whose deletion or replacement always waits for a
-	// person.
+	// Protect lists addresses of modules and resources. A plan that deletes, replaces or forgets one of them, or what is in it,
+	// waits for a person who approves that plan, whatever else lets plans go on: auto, force, a deletion. A trailing *
+	// stands for the rest.
 	// +optional
 	Protect []string `json:"protect,omitempty"`
 }

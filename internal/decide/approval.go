@@ -33,7 +33,7 @@ func Asked(tf *v1alpha2.Terraform, match func(token string) Match) v1alpha2.Appr
 	first := token != st.SeenToken
 	st.SeenToken = token
 	id := st.Plan.Pending
-	if id == "" || st.Approval != nil && st.Approval.PlanID == id {
+	if id == "" || st.Approval != nil && st.Approval.PlanID == id && st.Approval.How != v1alpha2.ApprovalByForce {
 		return ""
 	}
 	if tf.Annotations[v1alpha2.ApprovePlanAnnotation] == id {

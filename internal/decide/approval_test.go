@@ -175,3 +175,16 @@ func TestTransfer(t *testing.T) {
 		})
 	}
 }
+
+func TestAsked_APersonsWordComesAfterAForce(t *testing.T) {
+	g := NewWithT(t)
+	tf := &v1alpha2.Terraform{}
+	tf.Status.Plan.Pending = "plan-1"
+	tf.Status.Approval = &v1alpha2.Approval{PlanID: "plan-1", How: v1alpha2.ApprovalByForce}
+	none := func(string) Match { return MatchNone }
+	g.Expect(Asked(tf, none)).To(BeEmpty(), "nobody has seen the plan")
+	tf.Annotations = map[string]string{v1alpha2.ApprovePlanAnnotation: "plan-1"}
+	g.Expect(Asked(tf, none)).To(Equal(v1alpha2.ApprovalByAnnotation))
+	tf.Status.Approval.How = v1alpha2.ApprovalByAnnotation
+	g.Expect(Asked(tf, none)).To(BeEmpty(), "it is recorded already")
+}

@@ -221,6 +221,8 @@ type Plan struct {
 	Rejected bool
 	// Safe: it neither deletes, replaces nor forgets.
 	Safe bool
+	// Protected says what it ends that only a person's word for this plan may end; "" when there is nothing.
+	Protected string
 	// Volatile: it is another one each time it is made, though neither target nor state has moved.
 	Volatile bool
 	// Refused says which approval does not hold for this plan, and for what; "" when there is none.

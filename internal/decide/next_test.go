@@ -238,6 +238,27 @@ func TestNext(t *testing.T) {
 			reason: "for a person's word",
 			facts:  settled(approved, func(f *Facts) { f.AutoSafe = true }), action: Reserve, order: Order{OpApply, false, ReasonApproved}, posture: Working,
 		},
+		"protected": {
+			reason: "neither a mode nor a force ends what is protected",
+			facts:  settled(pending, func(f *Facts) { f.Auto, f.Force, f.Plan.Protected = true, true, "a.b" }), posture: Resting, requeue: 10 * time.Minute,
+			ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges, `Plan generated (+1 ~0 -0): set approvePlan: "plan-main-aaaa-1" to approve this plan. It ends what spec.approval.protect names: a.b.`},
+		},
+		"protected, asked for by force": {
+			reason: "who asks for a plan has not seen it",
+			facts:  settled(approved, func(f *Facts) { f.Plan.Forced, f.Plan.Protected, f.Plan.Drift = true, "a.b", true }), posture: Resting, requeue: 10 * time.Minute,
+			ready: Ready{False, v1alpha2.ReasonDriftDetected, `Drift detected (+1 ~0 -0): set approvePlan: "plan-main-aaaa-1" to correct it. It ends what spec.approval.protect names: a.b.`},
+		},
+		"protected, approved": {
+			reason: "for a person's word",
+			facts:  settled(approved, func(f *Facts) { f.Plan.Protected = "a.b" }), action: Reserve, order: Order{OpApply, false, ReasonApproved}, posture: Working,
+		},
+		"destroy of what is protected": {
+			reason: "nor does a deletion",
+			facts: settled(deleting, pending, func(f *Facts) {
+				f.DestroyOnDeletion, f.Planned, f.Plan.Protected = true, "destroyed", "a.b"
+			}), posture: Resting, requeue: 10 * time.Minute,
+			ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges, `Plan generated (+1 ~0 -0): set approvePlan: "plan-main-aaaa-1" to approve this plan. It ends what spec.approval.protect names: a.b.`},
+		},
 		"disabled": {
 			reason: "under disable not even an approved plan is applied",
 			facts:  settled(approved, func(f *Facts) { f.Disabled = true }), posture: Resting, requeue: 10 * time.Minute,

@@ -62,7 +62,7 @@ func mayApply(f *Facts) bool {
 
 // consented: somebody, or the mode, or the deletion agrees to the stored plan.
 func consented(f *Facts) bool {
-	if f.Plan.Rejected {
+	if f.Plan.Rejected || f.Plan.Protected != "" && !approvedAsShown(f) {
 		return false
 	}
 	if f.Deleting && !f.AutoSafe {
@@ -79,6 +79,9 @@ func consented(f *Facts) bool {
 	}
 	return f.Plan.Approved || f.Auto || f.AutoSafe && f.Plan.Safe
 }
+
+// approvedAsShown: a person has approved what the plan shows; who forces a plan has not seen it.
+func approvedAsShown(f *Facts) bool { return f.Plan.Approved && !f.Plan.Forced }
 
 func planDue(f *Facts) bool {
 	return f.Planned != f.Target || f.Requested || f.Last.Failed || lookDue(f)
@@ -187,12 +190,20 @@ func reportDrift(f *Facts) Decision {
 
 func waitForDriftApproval(f *Facts) Decision {
 	return waits(f, Decision{Ready: Ready{False, v1alpha2.ReasonDriftDetected,
-		fmt.Sprintf("Drift detected (%s): set approvePlan: %q to correct it.%s", f.Plan.Summary, f.Plan.ID, f.Plan.Refused)}})
+		fmt.Sprintf("Drift detected (%s): set approvePlan: %q to correct it.%s", f.Plan.Summary, f.Plan.ID, heldFor(f))}})
 }
 
 func waitForApproval(f *Facts) Decision {
 	return waits(f, Decision{Ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges,
-		fmt.Sprintf("Plan generated (%s): set approvePlan: %q to approve this plan.%s", f.Plan.Summary, f.Plan.ID, f.Plan.Refused)}})
+		fmt.Sprintf("Plan generated (%s): set approvePlan: %q to approve this plan.%s", f.Plan.Summary, f.Plan.ID, heldFor(f))}})
+}
+
+// heldFor says what a plan waits for, where that is more than an approval of it.
+func heldFor(f *Facts) string {
+	if f.Plan.Protected == "" || approvedAsShown(f) {
+		return f.Plan.Refused
+	}
+	return f.Plan.Refused + " It ends what spec.approval.protect names: " + f.Plan.Protected + "."
 }
 
 // inSync keeps a Ready that is True already: it says how the infrastructure came to be as it is.

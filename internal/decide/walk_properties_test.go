@@ -28,6 +28,9 @@ var properties = []property{
 	{"under safe nothing is destroyed unseen, not even by a deletion", func(f *Facts, d *Decision) bool {
 		return implies(begins(d) && d.Order.Operation == OpApply && f.AutoSafe && !f.Plan.Safe, f.Plan.Approved)
 	}},
+	{"what is protected ends only with a plan that a person has approved as it is shown", func(f *Facts, d *Decision) bool {
+		return implies(begins(d) && d.Order.Operation == OpApply && f.Plan.Protected != "", f.Plan.Approved && !f.Plan.Forced)
+	}},
 	{"disable applies nothing but the destroy of a deletion", func(f *Facts, d *Decision) bool {
 		return implies(begins(d) && d.Order.Operation == OpApply && f.Disabled, f.Deleting)
 	}},

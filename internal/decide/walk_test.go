@@ -32,7 +32,7 @@ type world struct {
 	runPod    uint8 // index into runPods
 }
 
-var radix = [...]int{5, 10, 6, 2, 2, 3, 2, 10, 7, 2, 2, 0}
+var radix = [...]int{5, 10, 6, 2, 2, 3, 2, 11, 7, 2, 2, 0}
 
 // fixed is the number of leading facts that no step changes: worlds that differ there do not meet.
 const fixed = 3
@@ -169,6 +169,7 @@ const (
 	approvedDrift
 	safePlan
 	volatilePlan
+	protectedPlan
 )
 
 var targets = [...]string{"", "other", "here"}
@@ -231,6 +232,9 @@ func (w world) planAndLast(f *Facts) {
 	default:
 		f.Plan = Plan{ID: "plan-2", Target: "here", Approved: w.plan == approvedPlan || w.plan == approvedDrift,
 			Drift: w.plan == driftPlan || w.plan == approvedDrift, Safe: w.plan == safePlan, Volatile: w.plan == volatilePlan}
+		if w.plan == protectedPlan {
+			f.Plan.Protected = "a.b"
+		}
 	}
 	switch w.last {
 	case 2:
@@ -245,7 +249,7 @@ func (w world) planAndLast(f *Facts) {
 }
 
 // targetOfPlan is, for each value of plan, the value that planned has then; 0: any.
-var targetOfPlan = [...]uint8{0, 1, 1, 2, 2, 2, 2, 2, 2, 2}
+var targetOfPlan = [...]uint8{0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2}
 
 // meet has, for each value of deletion, the blockers that are walked with it: those that the rules look at then.
 var meet = [...]string{"01234678", "012358", "01235789", "08", "0158"}
@@ -384,12 +388,12 @@ func (w world) succeeded(r runPod) []world {
 		held.plan = 1
 		return []world{same, held}
 	}
-	safe, covered := held, held
-	held.plan, safe.plan, covered.plan = heldPlan, safePlan, approvedPlan
+	safe, covered, protected := held, held, held
+	held.plan, safe.plan, covered.plan, protected.plan = heldPlan, safePlan, approvedPlan, protectedPlan
 	if w.applied == 1 {
 		held.plan, covered.plan = driftPlan, approvedDrift
 	}
-	stored := []world{held, safe, covered}
+	stored := []world{held, safe, covered, protected}
 	if refreshed {
 		again := held
 		again.plan = volatilePlan
