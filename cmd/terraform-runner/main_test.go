@@ -13,10 +13,12 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/runner/engine"
 	"github.com/terraform-controller/terraform-controller/tests/apiserver"
 	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
@@ -157,6 +159,18 @@ func TestPrepareEnvironment_LeavesWhatTheUserHasSet(t *testing.T) {
 	t.Setenv("TF_CLI_CONFIG_FILE", "")
 	g.Expect(prepareEnvironment(config + ".absent")).To(Succeed())
 	g.Expect(os.Getenv("TF_CLI_CONFIG_FILE")).To(BeEmpty(), "a file that is not there would be an error to the engine")
+}
+
+func TestEngines_AreOnlyDownloadedWhereTheControllerAllowsIt(t *testing.T) {
+	g := NewWithT(t)
+	t.Setenv("ENGINES_DIR", "/engines")
+	t.Setenv("ENGINES_TOFU_URL", "https://mirror")
+	for allowed, releases := range map[string]*engine.Releases{"": nil, "no": nil, "false": nil, "true": {TofuURL: "https://mirror"}} {
+		t.Setenv("ENGINE_DOWNLOADS", allowed)
+		o := &options{}
+		o.bindEngines(pflag.NewFlagSet("", pflag.PanicOnError))
+		g.Expect(o.places()).To(Equal(engine.Places{Folder: "/engines", Cache: "/home/runner/.engines", Releases: releases}), allowed)
+	}
 }
 
 func TestEngineGrace_LeavesTimeToReport(t *testing.T) {

@@ -162,7 +162,7 @@ var place = regexp.MustCompile(`(?m)^\s*on (\S+) line (\d+)`)
 func fromText(text string) []v1alpha2.Diagnostic {
 	var found []v1alpha2.Diagnostic
 	for line := range strings.SplitSeq(text, "\n") {
-		line = strings.TrimRight(strings.TrimLeft(line, "│╷╵ "), " ")
+		line = strings.TrimRight(unboxed(line), " ")
 		if summary, ok := strings.CutPrefix(line, "Error: "); ok {
 			found = append(found, v1alpha2.Diagnostic{Severity: severityError, Summary: summary})
 		} else if summary, ok := strings.CutPrefix(line, "Warning: "); ok {
@@ -187,5 +187,39 @@ func settle(d *v1alpha2.Diagnostic) {
 		d.Line, _ = strconv.Atoi(at[2])
 	}
 	d.Summary = bounded(d.Summary, maxDetail)
-	d.Detail = bounded(strings.TrimSpace(d.Detail), maxDetail)
+	d.Detail = bounded(unwrapped(strings.TrimSpace(d.Detail)), maxDetail)
+}
+
+// unboxed is a line without the box that engines draw on a terminal.
+func unboxed(line string) string {
+	trimmed := strings.TrimLeft(line, "│╷╵")
+	if trimmed == line {
+		return line
+	}
+	return strings.TrimPrefix(trimmed, " ")
+}
+
+// textWidth is where the engines break the lines of their texts for people.
+const textWidth = 78
+
+// unwrapped takes those breaks out again: a line was broken where the next word had no room.
+func unwrapped(text string) string {
+	var b strings.Builder
+	room := 0 // of the line before; 0 when nothing goes on from it
+	for i, line := range strings.Split(text, "\n") {
+		word, _, _ := strings.Cut(line, " ")
+		switch {
+		case i == 0:
+		case word != "" && room > 0 && len(word) >= room:
+			b.WriteString(" ")
+		default:
+			b.WriteString("\n")
+		}
+		b.WriteString(line)
+		room = 0
+		if word != "" && len(line) < textWidth { // indented lines are lists and snippets
+			room = textWidth - len(line)
+		}
+	}
+	return b.String()
 }

@@ -111,6 +111,22 @@ Initializing the backend...
 	}}), "the words of Terraform 1.5.7's init where there is no state yet")
 }
 
+func TestFromText_TakesTheBreaksOfLinesOut(t *testing.T) {
+	for why, tc := range map[string]struct{ text, want string }{
+		"a line goes on where the next word had no room": {
+			"Could not retrieve the list of available versions for provider\nhashicorp/random: no available releases match the given constraints 2.0.0\n\nTo see more, run:\n    terraform providers\n",
+			"Could not retrieve the list of available versions for provider hashicorp/random: no available releases match the given constraints 2.0.0\n\nTo see more, run:\n    terraform providers",
+		},
+		"lines of their own stay": {
+			"Error message: the state is already locked by another terraform client\nLock Info:\n  ID:        7\n  Path:\n",
+			"Error message: the state is already locked by another terraform client\nLock Info:\n  ID:        7\n  Path:",
+		},
+	} {
+		got := fromText("Error: Failed\n\n" + tc.text)
+		NewWithT(t).Expect(got).To(Equal([]v1alpha2.Diagnostic{{Severity: "error", Summary: "Failed", Detail: tc.want}}), why)
+	}
+}
+
 func TestProgress_SaysWhatIsDone(t *testing.T) {
 	g := NewWithT(t)
 	p := &Progress{}

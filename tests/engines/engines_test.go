@@ -47,7 +47,7 @@ func secrets(s *story.Story, prefix string) []string {
 
 func TestEngine_IsFoundInTheFolderOfTheImage(t *testing.T) {
 	t.Parallel()
-	for ask, want := range map[string]string{"1.5.7": "1.5.7", ">= 1.5, < 1.9": "1.5.7", "~> 1.5": "1.13.3"} {
+	for ask, want := range map[string]string{"1.5.7": "1.5.7", ">= 1.5, < 1.9": "1.5.7", "~> 1.13": "1.13.3"} {
 		t.Run(ask, func(t *testing.T) {
 			t.Parallel()
 			s := story.New(t, system, map[string]string{"main.tf": story.Driftable})

@@ -26,14 +26,14 @@ const heldImage = "terraform-runner:held"
 // heldFolder is the image's folder.
 var heldFolder string
 
-// heldEngine stands in for the engine. It also claims to be of the version that CLAIM_VERSION holds, and does BEFORE_PLAN
+// heldEngine stands in for the engine. It also claims to be of the patch that CLAIM_PATCH holds, and does BEFORE_PLAN
 // as a part of each plan.
 const heldEngine = `#!/bin/sh
 if [ "$1" = "$HOLD_COMMAND" ]; then
   until [ "$(cat "$HOLD_UNTIL")" = open ]; do sleep 0.1; done
 fi
-if [ "$1" = version ] && [ -s "$CLAIM_VERSION" ]; then
-  "$0-real" "$@" | sed "s/\"1\.[0-9]*\.[0-9]*\"/\"$(cat "$CLAIM_VERSION")\"/"
+if [ "$1" = version ] && [ -s "$CLAIM_PATCH" ]; then
+  "$0-real" "$@" | sed "s/\"\(1\.[0-9]*\)\.[0-9]*\"/\"\1.$(cat "$CLAIM_PATCH")\"/"
   exit
 fi
 if [ "$1" = plan ]; then eval "$BEFORE_PLAN"; fi

@@ -86,7 +86,7 @@ func tamperings(t *testing.T) map[string]tampering {
 			secret := planSecrets(s, files)[0]
 			put(s, &secret, ".terraform.lock.hcl", append(secret.Data[".terraform.lock.hcl"], "# another provider\n"...))
 		}, says: "altered"},
-		"engine changed": {prepare: claimsVersion, tamper: func(s *story.Story) { ownFile(s).write(s, "1.12.99") }, says: "1.12.99"},
+		"engine changed": {prepare: claimsPatch, tamper: func(s *story.Story) { ownFile(s).write(s, "99") }, says: ".99"},
 		"provider upgraded": {module: withProvider, prepare: func(*story.Story) func(*infrav1.Terraform) { return inHeldImage() },
 			tamper: upgradeProvider, says: "hashicorp/random"},
 	}
@@ -151,11 +151,11 @@ func planOfAnother(s *story.Story) []byte {
 // ownFile is the gate of a story that holds something else.
 func ownFile(s *story.Story) *gate { return &gate{s.Tenant.Namespace} }
 
-// claimsVersion lets the engine claim the version that the story's own file holds, once it holds one.
-func claimsVersion(s *story.Story) func(*infrav1.Terraform) {
+// claimsPatch lets the engine claim to be of the patch that the story's own file holds, once it holds one.
+func claimsPatch(s *story.Story) func(*infrav1.Terraform) {
 	file := ownFile(s)
 	file.write(s, "")
-	return inHeldImage(corev1.EnvVar{Name: "CLAIM_VERSION", Value: file.path()})
+	return inHeldImage(corev1.EnvVar{Name: "CLAIM_PATCH", Value: file.path()})
 }
 
 // upgradeProvider makes the image's mirror hold another version of the provider, and that one only.
