@@ -173,6 +173,7 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 	o.concludeLast(tf)
 	o.concludeOverride(tf)
 	f.Plan = planFacts(tf)
+	o.concludeWebhooks(tf)
 	f.PlanIn = planIn(tf, o.now)
 	return nil
 }

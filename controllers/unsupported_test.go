@@ -14,7 +14,6 @@ import (
 func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 	set := map[string]func(*infrav1.TerraformSpec){
 		"spec.cloud":         func(s *infrav1.TerraformSpec) { s.Cloud = &infrav1.CloudSpec{} },
-		"spec.webhooks":      func(s *infrav1.TerraformSpec) { s.Webhooks = []infrav1.Webhook{{}} },
 		"spec.breakTheGlass": func(s *infrav1.TerraformSpec) { s.BreakTheGlass = true },
 		"spec.tfstate.forceUnlock (with spec.backendConfig.customConfiguration)": func(s *infrav1.TerraformSpec) {
 			s.TfState, s.BackendConfig = &infrav1.TfStateSpec{ForceUnlock: "auto"}, &infrav1.BackendConfigSpec{CustomConfiguration: "x"}
