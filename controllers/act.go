@@ -56,6 +56,9 @@ func (r *TerraformReconciler) act(ctx context.Context, tf *infrav1.Terraform, o 
 		return d, r.end(ctx, o.run, infrav1.RunCancelled, infrav1.ReasonCancelled, "no longer wanted before a runner had begun")
 	case decide.MarkLost:
 		return d, r.end(ctx, o.run, infrav1.RunFailed, infrav1.ReasonRunnerLost, "the runner ended without a report: "+o.howEnded())
+	case decide.AskWebhooks:
+		r.Webhooks.Order(client.ObjectKeyFromObject(tf))
+		return d, nil
 	case decide.DeletePod:
 		if isFormer(o.pod) {
 			return r.retire(ctx, tf, o, d)
@@ -207,6 +210,7 @@ func frozen(spec *infrav1.TerraformSpec, destroy bool) infrav1.TerraformSpec {
 	if s.Cloud != nil {
 		s.Cloud.Token = ""
 	}
+	withoutAddresses(s.Webhooks)
 	return s
 }
 

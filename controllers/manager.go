@@ -8,6 +8,7 @@ import (
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/fluxcd/pkg/runtime/controller"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -70,12 +71,13 @@ func ordersChanged() predicate.Predicate {
 }
 
 // stepTaken wakes the object when the cache shows a step that the next one builds on: the finalizer, a reservation, the
-// beginning of its deletion. A timer instead would find the cache behind.
+// beginning of its deletion, the webhooks' verdict. A timer instead would find the cache behind.
 func stepTaken() predicate.Predicate {
 	return onUpdate(func(was, is *infrav1.Terraform) bool {
 		return was.DeletionTimestamp.IsZero() != is.DeletionTimestamp.IsZero() ||
 			len(was.Finalizers) != len(is.Finalizers) ||
-			!ptr.Equal(was.Status.ActiveRun, is.Status.ActiveRun)
+			!ptr.Equal(was.Status.ActiveRun, is.Status.ActiveRun) ||
+			!equality.Semantic.DeepEqual(was.Status.Webhooks, is.Status.Webhooks)
 	})
 }
 

@@ -174,6 +174,7 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 	o.concludeOverride(tf)
 	f.Plan = planFacts(tf)
 	f.Plan.Protected = o.protected(tf)
+	o.concludeWebhooks(tf)
 	f.PlanIn = planIn(tf, o.now)
 	return nil
 }

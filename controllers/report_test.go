@@ -56,6 +56,8 @@ func TestApplyDecision_IsLegal(t *testing.T) {
 		"stuck":             {object(wasReady), decide.Decision{Posture: decide.Stuck, Ready: ready(decide.False, "NotImplemented")}, check.NewChecker(nil, polarity)},
 		"stuck no more":     {object(wasNotReady, wasStalled), decide.Decision{Posture: decide.Retrying, Ready: ready(decide.False, "ArtifactFailed")}, check.NewChecker(nil, polarity)},
 		"retrying":          {object(wasReady), decide.Decision{Posture: decide.Retrying, Ready: ready(decide.False, "TFExecPlanFailed")}, check.NewChecker(nil, polarity)},
+		"asking webhooks":   {object(), decide.Decision{Posture: decide.Working, Action: decide.AskWebhooks, Ready: ready(decide.Unknown, "Progressing")}, check.NewInProgressChecker(nil)},
+		"webhooks disagree": {object(wasReady), decide.Decision{Posture: decide.Retrying, Ready: ready(decide.False, "PostPlanningWebhookFailed")}, check.NewChecker(nil, polarity)},
 		"planning at first": {object(), decide.Decision{Posture: decide.Working, Action: decide.Reserve, Ready: ready(decide.Unknown, "Progressing")}, check.NewInProgressChecker(nil)},
 		"planning, silent":  {object(), decide.Decision{Posture: decide.Working, Action: decide.Reserve}, check.NewInProgressChecker(nil)},
 		"planning again":    {object(wasReady), decide.Decision{Posture: decide.Working, Action: decide.Reserve, Ready: ready(decide.Unknown, "Progressing")}, check.NewInProgressChecker(nil)},

@@ -40,7 +40,8 @@ func planShaping(spec *infrav1.TerraformSpec) *infrav1.TerraformSpec {
 	s.Suspend, s.Remediation, s.DependsOn = false, nil, nil
 	s.DestroyResourcesOnDeletion, s.DisableDriftDetection = false, false
 	s.AlwaysCleanupRunnerPod, s.RunnerTerminationGracePeriodSeconds = nil, nil
-	s.Webhooks, s.StoreReadablePlan, s.BranchPlanner, s.Enterprise = nil, "", nil, nil
+	s.Webhooks = planForWebhooks(s)
+	s.StoreReadablePlan, s.BranchPlanner, s.Enterprise = "", nil, nil
 	s.TfState, s.Timeouts, s.Parallelism, s.RefreshBeforeApply = nil, nil, 0, false
 	s.Approval, s.StateBackups = nil, nil
 	return s

@@ -32,8 +32,14 @@ func TestTarget(t *testing.T) {
 		"outputs to read": {"in whichever form", func(s *infrav1.TerraformSpec) {
 			s.WriteOutputsToConfigMap = &infrav1.WriteOutputsToConfigMapSpec{Name: "o"}
 		}, true},
-		"health":  {"and so are health checks done", func(s *infrav1.TerraformSpec) { s.HealthChecks = []infrav1.HealthCheck{{Name: "h"}} }, true},
-		"image":   {"a mended image is a new start", func(s *infrav1.TerraformSpec) { s.RunnerPodTemplate.Spec.Image = "x" }, true},
+		"health": {"and so are health checks done", func(s *infrav1.TerraformSpec) { s.HealthChecks = []infrav1.HealthCheck{{Name: "h"}} }, true},
+		"image":  {"a mended image is a new start", func(s *infrav1.TerraformSpec) { s.RunnerPodTemplate.Spec.Image = "x" }, true},
+		"webhooks": {"a webhook that takes a plan needs one that was made for it", func(s *infrav1.TerraformSpec) {
+			s.Webhooks = []infrav1.Webhook{{URL: "https://a"}, {URL: "https://b"}}
+		}, true},
+		"webhooks without a plan": {"others judge the plan that there is", func(s *infrav1.TerraformSpec) {
+			s.Webhooks = []infrav1.Webhook{{PayloadType: infrav1.PayloadSpecOnly}, {Enabled: ptr.To(false)}}
+		}, false},
 		"engine":  {"another engine is another plan", func(s *infrav1.TerraformSpec) { s.Engine = &infrav1.EngineSpec{Version: "1.12.6"} }, true},
 		"account": {"and so is a mended account", func(s *infrav1.TerraformSpec) { s.ServiceAccountName = "x" }, true},
 	}

@@ -53,6 +53,9 @@ type TerraformReconciler struct {
 	// ConcurrentRuns is how many objects may have an active run at the same time; 0: any number.
 	ConcurrentRuns int
 
+	// Webhooks asks those of spec.webhooks.
+	Webhooks *WebhookReconciler
+
 	grants grants
 }
 

@@ -17,7 +17,6 @@ type field struct {
 // stallingFields must not be ignored: without them something else than what was asked for would be planned or applied.
 var stallingFields = []field{
 	{"spec.cloud", func(s *infrav1.TerraformSpec) bool { return s.Cloud != nil }},
-	{"spec.webhooks", func(s *infrav1.TerraformSpec) bool { return len(s.Webhooks) > 0 }},
 	{"spec.breakTheGlass", func(s *infrav1.TerraformSpec) bool { return s.BreakTheGlass }},
 }
 

@@ -16,7 +16,6 @@ func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 	compat.Shows(t, "spec.enterprise")
 	set := map[string]func(*infrav1.TerraformSpec){
 		"spec.cloud":         func(s *infrav1.TerraformSpec) { s.Cloud = &infrav1.CloudSpec{} },
-		"spec.webhooks":      func(s *infrav1.TerraformSpec) { s.Webhooks = []infrav1.Webhook{{}} },
 		"spec.breakTheGlass": func(s *infrav1.TerraformSpec) { s.BreakTheGlass = true },
 
 		"spec.stateBackups":  func(s *infrav1.TerraformSpec) { s.StateBackups = ptr.To[int32](3) },

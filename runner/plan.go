@@ -61,6 +61,9 @@ func (j *job) plan(ctx context.Context) error {
 	described.Changes = planChanges(changes)
 	rendered, _ := plan.Render(made, maxRendered)
 	described.Rendered = plan.Truncate(j.secrets.text(rendered), maxRendered)
+	if described.JSON, err = planForWebhooks(j.spec, made, j.secrets.text); err != nil {
+		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
+	}
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan = described })
 	return nil
 }

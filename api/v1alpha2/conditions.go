@@ -39,6 +39,7 @@ const (
 	ReasonForceUnlock              = "ForceUnlock"
 	ReasonRetryLimitReached        = "RetryLimitReached"
 	ReasonReplanRequested          = "ReplanRequested"
+	ReasonWebhookFailed            = "PostPlanningWebhookFailed"
 )
 
 // Reasons of our own.

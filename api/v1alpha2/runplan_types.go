@@ -44,6 +44,11 @@ type RunPlan struct {
 	// Rendered is the plan as a person reads it, without sensitive values; at most 256 KiB.
 	// +optional
 	Rendered string `json:"rendered,omitempty"`
+
+	// JSON is the plan in the engine's JSON format, without sensitive values, gzip; at most 256 KiB. It is there only where
+	// spec.webhooks take a plan.
+	// +optional
+	JSON []byte `json:"json,omitempty"`
 }
 
 // PlanChange is one change of a plan.

@@ -111,6 +111,10 @@ type TerraformStatus struct {
 	// +optional
 	SeenToken string `json:"seenToken,omitempty"`
 
+	// Webhooks is what spec.webhooks have said of a plan.
+	// +optional
+	Webhooks *WebhookVerdict `json:"webhooks,omitempty"`
+
 	// State is the state as the last run left it.
 	// +optional
 	State *StateStatus `json:"state,omitempty"`
@@ -127,6 +131,30 @@ type TerraformStatus struct {
 	// Kept is what the last apply has kept, so that a destroy needs neither source nor inputs.
 	// +optional
 	Kept *KeptStatus `json:"kept,omitempty"`
+}
+
+// WebhookVerdict is what the webhooks have said of a plan.
+type WebhookVerdict struct {
+	// PlanID is the id of the plan.
+	PlanID string `json:"planId"`
+
+	// Run that made the plan when they were asked.
+	// +optional
+	Run string `json:"run,omitempty"`
+
+	// Digest stands for the webhooks that were asked and for what the plan was made for.
+	Digest string `json:"digest"`
+
+	// Allowed says that all have agreed.
+	// +optional
+	Allowed bool `json:"allowed,omitempty"`
+
+	// Message says why the plan is held.
+	// +optional
+	Message string `json:"message,omitempty"`
+
+	// At is when they have answered, or have not.
+	At metav1.Time `json:"at"`
 }
 
 // StateOverride records that a refusal of the state guard was overridden.

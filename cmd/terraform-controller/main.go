@@ -21,6 +21,7 @@ import (
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/controllers"
 	"github.com/terraform-controller/terraform-controller/internal/egress"
+	"github.com/terraform-controller/terraform-controller/internal/webhook"
 )
 
 // version is set by the linker.
@@ -81,7 +82,11 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	if err := setupReconciler(ctx, mgr, o, certificate.CA()); err != nil {
+	webhooks := &controllers.WebhookReconciler{
+		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Clock: time.Now,
+		Caller: &webhook.Caller{Guard: guard, Certificates: o.webhookCertificates, Timeout: webhook.DefaultTimeout},
+	}
+	if err := setupReconciler(ctx, mgr, o, webhooks, certificate.CA()); err != nil {
 		return err
 	}
 	log.Info("starting", "version", version, "namespace", o.namespace)
@@ -110,7 +115,7 @@ func serveArtifacts(ctx context.Context, mgr ctrl.Manager, o *options, guard *eg
 		mgr.Add(certificate), mgr.Add(server), mgr.AddReadyzCheck("certificate", certificate.Ready))
 }
 
-func setupReconciler(ctx context.Context, mgr ctrl.Manager, o *options, ca []byte) error {
+func setupReconciler(ctx context.Context, mgr ctrl.Manager, o *options, webhooks *controllers.WebhookReconciler, ca []byte) error {
 	recorder, err := controllers.NewEventRecorder(mgr, logf.FromContext(ctx), o.eventsAddr)
 	if err != nil {
 		return fmt.Errorf("--events-addr: %w", err)
@@ -132,6 +137,10 @@ func setupReconciler(ctx context.Context, mgr ctrl.Manager, o *options, ca []byt
 		HistoryChanged:          o.historyChanged,
 		HistoryUnchanged:        o.historyUnchanged,
 		ConcurrentRuns:          o.concurrentRuns,
+		Webhooks:                webhooks,
+	}
+	if err := webhooks.SetupWithManager(mgr); err != nil {
+		return err
 	}
 	err = reconciler.SetupWithManager(ctx, mgr, controllers.SetupOptions{
 		Concurrent: o.concurrent, RateLimiter: o.rateLimiter,

@@ -103,7 +103,7 @@ func stripFinishedRun(obj any) (any, error) {
 	}
 	run.Spec.Terraform = infrav1.TerraformSpec{Destroy: run.Spec.Terraform.Destroy}
 	if run.Status.Plan != nil {
-		run.Status.Plan.Rendered, run.Status.Plan.Changes = "", nil
+		run.Status.Plan.Rendered, run.Status.Plan.Changes, run.Status.Plan.JSON = "", nil, nil
 	}
 	return run, nil
 }

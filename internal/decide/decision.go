@@ -33,11 +33,13 @@ const (
 	MarkLost
 	// DeletePod deletes a pod that has done its work.
 	DeletePod
+	// AskWebhooks lets the webhooks be asked about the pending plan. Their verdict wakes the object.
+	AskWebhooks
 )
 
 var actionNames = [...]string{
 	"Rest", "AddFinalizer", "CleanFinalizers", "RemoveFinalizer", "Reserve", "Start", "Withdraw", "Drop", "StartPod", "CancelRun", "AbandonRun",
-	"MarkLost", "DeletePod",
+	"MarkLost", "DeletePod", "AskWebhooks",
 }
 
 func (a Action) String() string { return actionNames[a] }

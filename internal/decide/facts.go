@@ -229,4 +229,8 @@ type Plan struct {
 	Refused string
 	// Summary of the plan, like "+3 ~1 -0".
 	Summary string
+	// Gate is what webhooks say of it, GateMessage why it is shut, and AskIn the time to the next try then.
+	Gate        Gate
+	GateMessage string
+	AskIn       time.Duration
 }

@@ -40,6 +40,13 @@ func waiting(f *Facts) { f.Dependency = Dependency{DependencyWaits, "dependency 
 
 func deleting(f *Facts) { f.Deleting, f.Target = true, "destroyed" }
 
+// unasked: webhooks have not been asked about the plan. denied: they do not agree.
+func unasked(f *Facts) { f.Plan.Gate = GateUnasked }
+
+func denied(f *Facts) {
+	f.Plan.Gate, f.Plan.GateMessage, f.Plan.AskIn = GateShut, "too large", 15*time.Second
+}
+
 // volatile is a plan that would have been refreshed by now.
 func volatile(f *Facts) { f.Plan.Volatile, f.PlanIn = true, -time.Minute }
 
@@ -179,6 +186,75 @@ func TestNext(t *testing.T) {
 			reason: "a plan that waits is refreshed, and says the same meanwhile",
 			facts:  settled(pending, func(f *Facts) { f.PlanIn = 0 }),
 			action: Reserve, order: Order{OpPlan, false, ReasonInterval}, posture: Working,
+		},
+		"webhooks unasked": {
+			reason: "webhooks are asked as soon as there is a plan, whoever is to approve it",
+			facts:  settled(pending, unasked), action: AskWebhooks, posture: Working, requeue: 10 * time.Minute,
+		},
+		"webhooks unasked, approved": {
+			reason: "an approval is no consent of theirs",
+			facts:  settled(approved, unasked), action: AskWebhooks, posture: Working, requeue: 10 * time.Minute,
+		},
+		"webhooks unasked, auto": {
+			reason: "nor is a mode, or force",
+			facts:  settled(pending, unasked, func(f *Facts) { f.Auto, f.Force = true, true }), action: AskWebhooks, posture: Working, requeue: 10 * time.Minute,
+		},
+		"webhooks unasked, pod waits": {
+			reason: "a pod that can apply the plan is spared while they are asked",
+			facts:  settled(approved, unasked, podWaits), action: AskWebhooks, posture: Working, requeue: 10 * time.Minute,
+		},
+		"webhooks unasked, new revision": {
+			reason: "what is stale is asked nobody about",
+			facts:  settled(pending, unasked, func(f *Facts) { f.Target = "there" }),
+			action: Reserve, order: Order{OpPlan, false, ReasonTargetChanged}, posture: Working, ready: Ready{Unknown, "Progressing", "Terraform Planning"},
+		},
+		"webhooks unasked, disable": {
+			reason: "what is only reported is judged by nobody",
+			facts:  settled(pending, unasked, func(f *Facts) { f.Disabled = true }), posture: Resting, requeue: 10 * time.Minute,
+			ready: Ready{False, v1alpha2.ReasonDriftDetected, "Drift detected (+1 ~0 -0): plan plan-main-aaaa-1. It is only reported: approvePlan is disable."},
+		},
+		"webhooks unasked, rejected": {
+			reason: "a person has said no already",
+			facts:  settled(approved, unasked, func(f *Facts) { f.Plan.Rejected = true }), posture: Resting, requeue: 10 * time.Minute,
+			ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges, `Plan generated (+1 ~0 -0): set approvePlan: "plan-main-aaaa-1" to approve this plan.`},
+		},
+		"webhooks do not agree": {
+			reason: "an approved plan is held, and they are asked again",
+			facts:  settled(approved, denied), posture: Retrying, requeue: 15 * time.Second,
+			ready: Ready{False, v1alpha2.ReasonWebhookFailed, "too large (plan plan-main-aaaa-1, +1 ~0 -0, is not applied)"},
+		},
+		"webhooks do not agree, try due": {
+			reason: "meanwhile the last answer stands",
+			facts:  settled(approved, denied, func(f *Facts) { f.Plan.AskIn = 0 }), action: AskWebhooks, posture: Retrying, requeue: 10 * time.Minute,
+			ready: Ready{False, v1alpha2.ReasonWebhookFailed, "too large (plan plan-main-aaaa-1, +1 ~0 -0, is not applied)"},
+		},
+		"webhooks do not agree, interval due soon": {
+			reason: "a plan that is held is refreshed like any other",
+			facts:  settled(approved, denied, func(f *Facts) { f.PlanIn = time.Second }), posture: Retrying, requeue: time.Second,
+			ready: Ready{False, v1alpha2.ReasonWebhookFailed, "too large (plan plan-main-aaaa-1, +1 ~0 -0, is not applied)"},
+		},
+		"webhooks do not agree to a volatile plan": {
+			reason: "which is not refreshed",
+			facts:  settled(approved, denied, volatile), posture: Retrying, requeue: 15 * time.Second,
+			ready: Ready{False, v1alpha2.ReasonWebhookFailed, "too large (plan plan-main-aaaa-1, +1 ~0 -0, is not applied)"},
+		},
+		"webhooks do not agree, apply ordered": {
+			reason: "another webhook was added before a runner has begun",
+			facts:  settled(approved, denied, ordered(OpApply, "here")), action: AbandonRun,
+		},
+		"webhooks do not agree, apply claimed": {
+			reason: "what has begun was agreed to",
+			facts:  settled(approved, denied, claimed(OpApply, "here")), posture: Working,
+		},
+		"webhooks do not agree to a destroy": {
+			reason: "a deletion approves its plan, they do not; and there are ways out",
+			facts:  settled(deleting, pending, denied, func(f *Facts) { f.DestroyOnDeletion, f.Planned = true, f.Target }), posture: Retrying, requeue: 15 * time.Second,
+			ready: Ready{False, v1alpha2.ReasonWebhookFailed, "too large (plan plan-main-aaaa-1, +1 ~0 -0, is not applied). The deletion waits for it: " +
+				"set spec.destroyResourcesOnDeletion to false, or annotate the object with infra.contrib.fluxcd.io/abandon=<why>, to let it go and keep its resources"},
+		},
+		"webhooks do not agree to a destroy, abandoned": {
+			reason: "the way out",
+			facts:  settled(deleting, pending, denied, abandon), action: RemoveFinalizer,
 		},
 		"volatile plan": {
 			reason: "what is another plan each time would never be approved in time: it is left as it is",

@@ -54,6 +54,10 @@ var rules = []rule{
 	{"the plan may be applied", mayApply, reserveApply},
 	{"a plan is due", planDue, reservePlan},
 
+	// Others have a say, whoever is to approve the plan.
+	{"webhooks are to be asked about the plan", webhooksDue, askWebhooks},
+	{"webhooks do not agree to the plan", webhooksDisagree, holdForWebhooks},
+
 	// Rest, until the interval has passed.
 	{"the plan is all that is wanted", plannedOnly, showPlan},
 	{"drift is only reported", onlyReported, reportDrift},
@@ -79,8 +83,8 @@ func Next(f Facts) Decision {
 	return followUp(&f, decide(&f))
 }
 
-// followUp spares a pod that waits, if the next thing is the apply that it waits for, or if nothing is to be done and the
-// pod may stay.
+// followUp spares a pod that waits, if the next thing is the apply that it waits for, or to ask whether that may be, or if
+// nothing is to be done and the pod may stay.
 func followUp(f *Facts, d Decision) Decision {
 	if d.Action != DeletePod || f.Pod.State != PodWaiting {
 		return d
@@ -88,7 +92,7 @@ func followUp(f *Facts, d Decision) Decision {
 	alone := *f
 	alone.Pod = Pod{}
 	next := decide(&alone)
-	if next.Action == Reserve && next.Order.Operation == OpApply || next.Action == Rest && f.KeepPod {
+	if next.Action == Reserve && next.Order.Operation == OpApply || next.Action == AskWebhooks || next.Action == Rest && f.KeepPod {
 		return next
 	}
 	return d

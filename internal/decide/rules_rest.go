@@ -60,9 +60,9 @@ func mayApply(f *Facts) bool {
 	return consented(f)
 }
 
-// consented: somebody, or the mode, or the deletion agrees to the stored plan.
+// consented: somebody, or the mode, or the deletion agrees to the stored plan, and no webhook objects.
 func consented(f *Facts) bool {
-	if f.Plan.Rejected || f.Plan.Protected != "" && !approvedAsShown(f) {
+	if f.Plan.Rejected || f.Plan.Gate != GateOpen || f.Plan.Protected != "" && !approvedAsShown(f) {
 		return false
 	}
 	if f.Deleting && !f.AutoSafe {

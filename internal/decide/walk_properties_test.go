@@ -22,6 +22,15 @@ var properties = []property{
 		deletion := f.Deleting && f.DestroyOnDeletion && !f.AutoSafe
 		return implies(begins(d) && d.Order.Operation == OpApply, f.Auto || f.Force || f.Plan.Approved || deletion || f.AutoSafe && f.Plan.Safe)
 	}},
+	{"nothing is applied that webhooks have not agreed to", func(f *Facts, d *Decision) bool {
+		applies := begins(d) && d.Order.Operation == OpApply || d.Action == StartPod && f.Run.Operation == OpApply
+		return implies(applies, f.Plan.Gate == GateOpen)
+	}},
+	{"webhooks are asked about a plan of the present target, when nothing else is to be done, and again when they do not agree", func(f *Facts, d *Decision) bool {
+		may := f.Plan.ID != "" && f.Plan.Target == f.Target && f.Plan.Gate != GateOpen && !f.Suspended && f.Run.State == RunNone
+		holds := d.Ready.Reason == v1alpha2.ReasonWebhookFailed
+		return implies(d.Action == AskWebhooks, may) && implies(d.Action == Rest && holds, d.RequeueAfter > 0 && f.Plan.AskIn > 0)
+	}},
 	{"a rejected plan is not applied", func(f *Facts, d *Decision) bool {
 		return implies(begins(d) && d.Order.Operation == OpApply, !f.Plan.Rejected)
 	}},
@@ -93,7 +102,7 @@ var properties = []property{
 	}},
 	{"a pod that waits is taken, or spared where it may stay, or goes", func(f *Facts, d *Decision) bool {
 		waits := f.Pod.State == PodWaiting && f.Run.State == RunNone
-		return implies(waits, begins(d) || d.Action == DeletePod || d.Action == Rest && f.KeepPod)
+		return implies(waits, begins(d) || d.Action == DeletePod || d.Action == AskWebhooks || d.Action == Rest && f.KeepPod)
 	}},
 	{"no second pod is made for a run that was given to the pod of its plan", func(f *Facts, d *Decision) bool {
 		return implies(f.Run.HandedOver, d.Action != StartPod)

@@ -25,14 +25,14 @@ type world struct {
 	requested uint8
 	planned   uint8 // 0 never, 1 for another target, 2 for this one
 	applied   uint8 // this target was applied last
-	plan      uint8 // 0 none, 1 of another target, 2 likewise and approved, 3 of this one and rejected; 4 and more of this one
+	plan      uint8 // 0 none, 1 of another target, 2 likewise and approved, 3 of this one and rejected; 4 and more of this one, see heldPlan
 	last      uint8 // 0 none; 1 plan, 2 apply succeeded; 3 plan, 4 apply failed here; 5 failed at another target; 6 unhealthy
 	due       uint8 // the interval has passed
 	retry     uint8 // the next try is due
 	runPod    uint8 // index into runPods
 }
 
-var radix = [...]int{5, 10, 6, 2, 2, 3, 2, 11, 7, 2, 2, 0}
+var radix = [...]int{5, 10, 6, 2, 2, 3, 2, 13, 7, 2, 2, 0}
 
 // fixed is the number of leading facts that no step changes: worlds that differ there do not meet.
 const fixed = 3
@@ -170,6 +170,8 @@ const (
 	safePlan
 	volatilePlan
 	protectedPlan
+	unaskedPlan // approved; webhooks have not been asked
+	shutPlan    // approved; webhooks do not agree, and are to be asked again when the next try is due
 )
 
 var targets = [...]string{"", "other", "here"}
@@ -230,10 +232,15 @@ func (w world) planAndLast(f *Facts) {
 	case 3:
 		f.Plan = Plan{ID: "plan-2", Target: "here", Approved: true, Safe: true, Rejected: true}
 	default:
-		f.Plan = Plan{ID: "plan-2", Target: "here", Approved: w.plan == approvedPlan || w.plan == approvedDrift,
+		f.Plan = Plan{ID: "plan-2", Target: "here", Approved: w.plan == approvedPlan || w.plan == approvedDrift || w.plan >= unaskedPlan,
 			Drift: w.plan == driftPlan || w.plan == approvedDrift, Safe: w.plan == safePlan, Volatile: w.plan == volatilePlan}
-		if w.plan == protectedPlan {
+		switch w.plan {
+		case protectedPlan:
 			f.Plan.Protected = "a.b"
+		case unaskedPlan:
+			f.Plan.Gate = GateUnasked
+		case shutPlan:
+			f.Plan.Gate, f.Plan.AskIn = GateShut, f.RetryIn
 		}
 	}
 	switch w.last {
@@ -249,7 +256,7 @@ func (w world) planAndLast(f *Facts) {
 }
 
 // targetOfPlan is, for each value of plan, the value that planned has then; 0: any.
-var targetOfPlan = [...]uint8{0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2}
+var targetOfPlan = [...]uint8{0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2}
 
 // meet has, for each value of deletion, the blockers that are walked with it: those that the rules look at then.
 var meet = [...]string{"01234678", "012358", "01235789", "08", "0158"}
@@ -299,6 +306,10 @@ func (w world) after(d *Decision) []world {
 	case DeletePod:
 		r.pod, r.ofRun, r.stuck, r.overdue, r.kept = PodNone, false, false, false, false
 		return []world{with(r)}
+	case AskWebhooks:
+		allowed, denied := w, w
+		allowed.plan, denied.plan, denied.retry = approvedPlan, shutPlan, 0
+		return []world{allowed, denied}
 	case AddFinalizer, CleanFinalizers, RemoveFinalizer:
 		return nil
 	}
@@ -388,12 +399,12 @@ func (w world) succeeded(r runPod) []world {
 		held.plan = 1
 		return []world{same, held}
 	}
-	safe, covered, protected := held, held, held
-	held.plan, safe.plan, covered.plan, protected.plan = heldPlan, safePlan, approvedPlan, protectedPlan
+	safe, covered, protected, unasked := held, held, held, held
+	held.plan, safe.plan, covered.plan, protected.plan, unasked.plan = heldPlan, safePlan, approvedPlan, protectedPlan, unaskedPlan
 	if w.applied == 1 {
 		held.plan, covered.plan = driftPlan, approvedDrift
 	}
-	stored := []world{held, safe, covered, protected}
+	stored := []world{held, safe, covered, protected, unasked}
 	if refreshed {
 		again := held
 		again.plan = volatilePlan

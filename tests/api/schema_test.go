@@ -67,6 +67,7 @@ var additive = []string{
 	"status.seenToken",
 	"status.state",
 	"status.stateOverride",
+	"status.webhooks",
 }
 
 // additiveValues are the words of an enum that we know and the incumbent does not.
