@@ -82,6 +82,10 @@ func (f *former) atRest(revision string) {
 	f.storeState("kept", defaultWorkspace, "hello world", nil)
 	f.runner(kept, corev1.PodRunning, "trap 'exit 0' TERM; while :; do sleep 0.1; done")
 
+	f.make("unstarted", applied(revision), func(tf *infrav1.Terraform) { tf.Spec.ApprovePlan = "manual" })
+	f.storeState("unstarted", defaultWorkspace, "hello world", nil)
+	f.runner(f.object("unstarted"), corev1.PodPending, "exit 1")
+
 	asleep := f.make("asleep", applied(revision), func(tf *infrav1.Terraform) { tf.Spec.Suspend = true })
 	f.storeState("asleep", defaultWorkspace, "hello world", nil)
 	f.storePlan(asleep, blubs(revision))

@@ -110,7 +110,7 @@ func (f *former) make(name string, status infrav1.TerraformStatus, change func(*
 	raw.SetNamespace(tf.Namespace)
 	raw.SetName(tf.Name)
 	unknown := bytes.Replace(content, []byte(`{"status":{`), []byte(`{"status":{"blubberCount":7,`), 1)
-	f.Expect(f.System.Client.Status().Patch(f.Ctx, raw, client.RawPatch("application/merge-patch+json", unknown))).To(Succeed())
+	f.Expect(f.System.Client.Status().Patch(f.Ctx, raw, client.RawPatch("application/merge-patch+json", unknown), client.FieldOwner("tf-controller"))).To(Succeed())
 	return f.object(name)
 }
 
@@ -298,6 +298,9 @@ func (f *former) runner(tf *infrav1.Terraform, phase corev1.PodPhase, script str
 	}
 	pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(tf, infrav1.GroupVersion.WithKind(infrav1.TerraformKind))}
 	pod.Finalizers = finalizers
+	if phase == corev1.PodPending {
+		pod.Spec.Containers[0].Image = "registry.example.com/tf-runner:gone"
+	}
 	f.Expect(f.System.Client.Create(f.Ctx, pod)).To(Succeed())
 	f.Eventually(func() corev1.PodPhase {
 		f.Expect(f.System.Client.Get(f.Ctx, client.ObjectKeyFromObject(pod), pod)).To(Succeed())

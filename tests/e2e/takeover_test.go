@@ -33,7 +33,7 @@ func TestTakeover(t *testing.T) {
 	f.waitsForTheLease()
 	f.endsLeading()
 
-	f.ready("rested", "staged", "kept", "denied", "reporting", "agreed", "applying", "troubled", "handmade")
+	f.ready("rested", "staged", "kept", "unstarted", "denied", "reporting", "agreed", "applying", "troubled", "handmade")
 	f.held("silent", "")
 	f.held("approved", "does not have the hash that was stored with it")
 	f.held("unreadable", "can't read its plan file")

@@ -3,6 +3,7 @@ package e2e
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/fluxcd/pkg/apis/meta"
@@ -71,15 +72,25 @@ func (w *wayBack) takesTheObject(t *testing.T) {
 
 	kept, _, err := unstructured.NestedMap(put.Object, "status")
 	w.Expect(err).NotTo(HaveOccurred())
+	w.Expect(kept).To(Equal(knownOf(status, "status", fields)))
+	w.Expect(kept["plan"]).To(And(HaveKeyWithValue("pending", w.tf.Status.Plan.Pending), HaveKeyWithValue("lastApplied", w.tf.Status.Plan.LastApplied)))
+}
+
+// knownOf is what these fields know of an object.
+func knownOf(object map[string]any, path string, fields []fieldFact) map[string]any {
+	known := map[string]any{}
 	for _, f := range fields {
-		if parentOf(f.Path) == "status" {
-			name := f.Path[len("status."):]
-			if name != "plan" {
-				w.Expect(kept[name]).To(Equal(status[name]), f.Path)
-			}
+		name, below := strings.CutPrefix(f.Path, path+".")
+		value, found := object[name]
+		if !below || !found {
+			continue
 		}
+		if nested, isObject := value.(map[string]any); isObject {
+			value = knownOf(nested, f.Path, fields)
+		}
+		known[name] = value
 	}
-	w.Expect(kept["plan"]).To(Equal(map[string]any{"pending": w.tf.Status.Plan.Pending, "lastApplied": w.tf.Status.Plan.LastApplied}))
+	return known
 }
 
 // knowsTheStatus: condition types and reasons are its own, and the plan's id begins with the one that it would give.
