@@ -10,10 +10,14 @@ import (
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/decide"
+	"github.com/terraform-controller/terraform-controller/internal/plan"
 )
 
 // slowStart is how long a pod may be pending without a known reason before that is said.
 const slowStart = 30 * time.Second
+
+// maxLastWord bounds what is taken over of a runner's last word, in bytes.
+const maxLastWord = 1 << 10
 
 // The kubelet's reasons for an image that it can't pull.
 const (
@@ -126,6 +130,9 @@ func howEnded(pod *corev1.Pod) string {
 		}
 		if t.Reason != "" {
 			text += " (" + t.Reason + ")"
+		}
+		if said := strings.TrimSpace(t.Message); said != "" {
+			text += ": " + plan.Truncate(said, maxLastWord)
 		}
 		return text
 	}

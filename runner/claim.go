@@ -42,6 +42,7 @@ func claim(ctx context.Context, cfg Config, name string) (*job, error) {
 		return writeClaim(inner, &cfg, run)
 	})
 	if err != nil {
+		err = egress{namespace: cfg.Namespace, to: "the API server"}.explain(err)
 		return nil, fmt.Errorf("claim run %s/%s: %w", cfg.Namespace, name, err)
 	}
 	owner.Spec = run.Spec.Terraform

@@ -32,10 +32,18 @@ func (j *job) fetchArtifact(ctx context.Context) error {
 		MaxBytes:  j.cfg.Artifacts.MaxBytes,
 	}, root)
 	if err != nil {
-		return fail(v1alpha2.ReasonArtifactFailed, err)
+		return fail(v1alpha2.ReasonArtifactFailed, j.artifactEgress().explain(err))
 	}
 	j.root, j.digest = root, j.run.Spec.Source.Digest
 	return j.findModule()
+}
+
+func (j *job) artifactEgress() egress {
+	e := egress{namespace: j.run.Namespace, to: "the artifact endpoint of the controller"}
+	if address, err := url.Parse(j.cfg.Artifacts.URL); err == nil {
+		e.endpoint = address.Host
+	}
+	return e
 }
 
 func emptied(dir string) error {

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -14,7 +15,24 @@ var version = "v0.0.0-dev"
 func main() {
 	if err := command().Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "terraform-runner:", err)
+		leaveWord(terminationLog, err)
 		os.Exit(1)
+	}
+}
+
+// terminationLog is where the kubelet looks for a last word of a container. The controller passes it on when there is no report:
+// a runner that does not reach the API server has no other way to say so.
+const terminationLog = "/dev/termination-log"
+
+// leaveWord does so where that file is: outside of a pod it is not made.
+func leaveWord(path string, word error) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return
+	}
+	_, err = fmt.Fprintln(file, word)
+	if err = errors.Join(err, file.Close()); err != nil {
+		fmt.Fprintln(os.Stderr, "terraform-runner: leave word:", err)
 	}
 }
 

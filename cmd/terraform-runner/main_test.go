@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -138,6 +139,33 @@ func TestRun_ThatIsNotOursEndsWithOne(t *testing.T) {
 	out, err := program(t, env, "run").CombinedOutput()
 	g.Expect(err).To(MatchError("exit status 1"))
 	g.Expect(string(out)).To(ContainSubstring("run refused: the active run of Terraform demo is demo-2"))
+}
+
+// TestRun_ThatReachesNoEndpointNamesIt: as where a NetworkPolicy denies egress. It tries for as long as a new controller may take.
+func TestRun_ThatReachesNoEndpointNamesIt(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	run, env := world(t, "demo-1")
+	token := filepath.Join(t.TempDir(), "token")
+	g.Expect(os.WriteFile(token, []byte("t"), 0o600)).To(Succeed())
+	out, err := program(t, env, "run", "--work-root="+t.TempDir(), "--artifact-token-file="+token).CombinedOutput()
+	g.Expect(err).NotTo(HaveOccurred(), string(out))
+	failure := get(t, run).Status.Failure
+	g.Expect(failure.Reason).To(Equal(v1alpha2.ReasonArtifactFailed))
+	g.Expect(failure.Message).To(And(
+		ContainSubstring("connection refused"), ContainSubstring("no connection to 127.0.0.1:1 (the artifact endpoint of the controller)"),
+		ContainSubstring("a NetworkPolicy that denies egress in namespace "+run.Namespace+" has to allow TCP port 1 to it"),
+	))
+}
+
+func TestLeaveWord_WhereThePodHasAPlaceForIt(t *testing.T) {
+	g := NewWithT(t)
+	log := filepath.Join(t.TempDir(), "termination-log")
+	leaveWord(log, errors.New("blub"))
+	g.Expect(log).NotTo(BeAnExistingFile(), "there is nobody to read it")
+	g.Expect(os.WriteFile(log, []byte("what was there before"), 0o600)).To(Succeed())
+	leaveWord(log, errors.New("blub"))
+	g.Expect(os.ReadFile(log)).To(BeEquivalentTo("blub\n"))
 }
 
 func TestPrepareEnvironment_LeavesWhatTheUserHasSet(t *testing.T) {

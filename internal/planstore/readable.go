@@ -151,24 +151,26 @@ func (r readable) name(format string) string {
 	return "tfplan-" + hash([]byte(r.workspace + "-" + r.owner.Name))[:hashDigits] + suffix
 }
 
-// prune removes what is not named.
+// prune removes what is not named. An account that may do nothing with one kind still removes those of the other.
 func (r readable) prune(ctx context.Context, keep []string) error {
-	for kind, format := range map[string]string{"Secret": FormatJSON, "ConfigMap": FormatHuman} {
-		list := &metav1.PartialObjectMetadataList{}
-		list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(kind + "List"))
-		selector := client.MatchingLabels{v1alpha2.PlanNameLabel: r.label(format)}
-		if err := r.client.List(ctx, list, client.InNamespace(r.owner.Namespace), selector); err != nil {
-			return readableError("finding readable plans", r.owner.Namespace, err)
+	return errors.Join(r.pruneKind(ctx, "Secret", FormatJSON, keep), r.pruneKind(ctx, "ConfigMap", FormatHuman, keep))
+}
+
+func (r readable) pruneKind(ctx context.Context, kind, format string, keep []string) error {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(kind + "List"))
+	selector := client.MatchingLabels{v1alpha2.PlanNameLabel: r.label(format)}
+	if err := r.client.List(ctx, list, client.InNamespace(r.owner.Namespace), selector); err != nil {
+		return readableError("finding readable plans", r.owner.Namespace, err)
+	}
+	for i := range list.Items {
+		old := &list.Items[i]
+		if slices.Contains(keep, old.Name) || !belongs(&old.ObjectMeta, r.owner) {
+			continue
 		}
-		for i := range list.Items {
-			old := &list.Items[i]
-			if slices.Contains(keep, old.Name) || !belongs(&old.ObjectMeta, r.owner) {
-				continue
-			}
-			err := r.client.Delete(ctx, old, client.Preconditions{UID: &old.UID})
-			if client.IgnoreNotFound(err) != nil {
-				return readableError("deleting "+kind+" "+old.Name, r.owner.Namespace, err)
-			}
+		err := r.client.Delete(ctx, old, client.Preconditions{UID: &old.UID})
+		if client.IgnoreNotFound(err) != nil {
+			return readableError("deleting "+kind+" "+old.Name, r.owner.Namespace, err)
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -103,4 +104,13 @@ func TestSaveReadable_FindsANameAndLeavesOthersAlone(t *testing.T) {
 	g.Expect(planstore.SaveReadable(t.Context(), api.Client, object(namespace, "c"), "a-b", planstore.Readable{ID: planID, Format: "human", Content: []byte("x")})).To(Succeed())
 	g.Expect(planstore.SaveReadable(t.Context(), api.Client, object(namespace, "b-c"), "a", planstore.Readable{ID: planID, Format: "human", Content: []byte("y")})).
 		To(MatchError(ContainSubstring("belongs to another object")))
+}
+
+func TestPruneReadable_RemovesWhatTheAccountMay(t *testing.T) {
+	g := NewWithT(t)
+	o := object(api.Namespace(t), "network")
+	g.Expect(planstore.SaveReadable(t.Context(), api.Client, o, "default", planstore.Readable{ID: planID, Format: "json", Content: []byte("{}")})).To(Succeed())
+	account := api.Account(t, o.Namespace, "by-hand", rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"list", "delete"}})
+	g.Expect(planstore.PruneReadable(t.Context(), account, o)).To(MatchError(ContainSubstring("configmaps")))
+	g.Expect(stored(t, o.Namespace)).To(BeEmpty())
 }

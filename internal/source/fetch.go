@@ -32,6 +32,10 @@ const (
 
 	// headerTimeout limits the wait for an answer to begin; the download itself is limited by the context only.
 	headerTimeout = 30 * time.Second
+
+	// dialTimeout limits the wait for a connection: where a NetworkPolicy drops what is sent, all tries together have to
+	// end before the step does, or nobody is told which address it was.
+	dialTimeout = 10 * time.Second
 )
 
 // defaultRetry waits 0.5 to 20 seconds between nine tries, 50 s in all: longer than the controller needs to be
@@ -154,7 +158,7 @@ func (f *fetch) client() (*http.Client, error) {
 	}
 	return &http.Client{
 		Transport: &http.Transport{
-			DialContext:           (&net.Dialer{Timeout: headerTimeout}).DialContext,
+			DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
 			TLSClientConfig:       config,
 			TLSHandshakeTimeout:   headerTimeout,
 			ResponseHeaderTimeout: headerTimeout,

@@ -4,15 +4,20 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/fluxcd/pkg/apis/meta"
 	. "github.com/onsi/gomega"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -31,8 +36,8 @@ type former struct {
 	*story.Story
 	t *testing.T
 
+	module  string
 	outputs *corev1.Secret
-	lock    string
 	// ended gets the end of the runner that is at work.
 	ended chan corev1.ContainerStateTerminated
 }
@@ -42,8 +47,9 @@ const holdPod = "tests.example.com/hold"
 
 func newFormer(t *testing.T) *former {
 	t.Helper()
-	f := &former{Story: story.New(t, system, map[string]string{"main.tf": story.Greeting}), t: t, ended: make(chan corev1.ContainerStateTerminated, 1)}
-	f.SetDefaultEventuallyTimeout(90 * time.Second)
+	module := story.Greeting + "output \"answer\" { value = 42 }\n"
+	f := &former{Story: story.New(t, system, map[string]string{"main.tf": module}), t: t, module: module, ended: make(chan corev1.ContainerStateTerminated, 1)}
+	f.SetDefaultEventuallyTimeout(2 * time.Minute)
 	return f
 }
 
@@ -59,9 +65,11 @@ func (f *former) stopController() {
 	})
 }
 
-func (f *former) startController() {
+func (f *former) startController(args ...string) {
 	f.t.Helper()
-	controller, err := system.StartController(f.Ctx, "terraform-controller-"+f.Tenant.Namespace)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.Ctx), time.Minute)
+	defer cancel()
+	controller, err := system.StartController(ctx, "terraform-controller-"+f.Tenant.Namespace, args...)
 	f.Expect(err).NotTo(HaveOccurred())
 	system.Controller = controller
 }
@@ -102,7 +110,7 @@ func (f *former) make(name string, status infrav1.TerraformStatus, change func(*
 	raw.SetNamespace(tf.Namespace)
 	raw.SetName(tf.Name)
 	unknown := bytes.Replace(content, []byte(`{"status":{`), []byte(`{"status":{"blubberCount":7,`), 1)
-	f.Expect(f.System.Client.Status().Patch(f.Ctx, raw, client.RawPatch("application/merge-patch+json", unknown))).To(Succeed())
+	f.Expect(f.System.Client.Status().Patch(f.Ctx, raw, client.RawPatch("application/merge-patch+json", unknown), client.FieldOwner("tf-controller"))).To(Succeed())
 	return f.object(name)
 }
 
@@ -116,135 +124,113 @@ func legacyID(revision string) string {
 	return "plan-main-" + hash[:10]
 }
 
-// rested has been applied, by a token that still stands in its spec, and another object depends on it.
-func (f *former) rested(revision string) {
-	tf := f.make("rested", infrav1.TerraformStatus{
-		Conditions: []metav1.Condition{
-			condition(meta.ReadyCondition, metav1.ConditionTrue, infrav1.ReasonNoDrift, "No drift: "+revision),
-			condition(infrav1.ConditionApply, metav1.ConditionTrue, infrav1.ReasonAppliedSucceed, "Applied successfully"),
-			condition(infrav1.ConditionOutput, metav1.ConditionTrue, infrav1.ReasonOutputsWritten, "Outputs written"),
-			condition(infrav1.ConditionPlan, metav1.ConditionTrue, infrav1.ReasonPlannedWithChanges, "Plan generated"),
-		},
-		LastAppliedRevision: revision, LastAttemptedRevision: revision, LastPlannedRevision: revision, LastPlannedGeneration: 1,
-		LastPlanAt: ptr.To(metav1.Now()), AvailableOutputs: []string{"greeting"}, Plan: infrav1.PlanStatus{LastApplied: legacyID(revision)},
-	}, func(tf *infrav1.Terraform) {
-		tf.Finalizers = append(tf.Finalizers, "tf.dependency.of.approved", "tf.dependency.of.long-gone")
-		tf.Spec.ApprovePlan = legacyID(revision)
-		tf.Spec.WriteOutputsToSecret = &infrav1.WriteOutputsToSecretSpec{Name: "rested-outputs"}
-	})
-	f.storePlan("tfplan-default-rested", tf, legacyID(revision), true)
-	// A state Secret of 0.16.4 has the object's labels.
-	f.storeState("rested", "hello world", map[string]string{"kustomize.toolkit.fluxcd.io/name": "infra"})
-	f.outputs = &corev1.Secret{ObjectMeta: f.meta("rested-outputs"), Data: map[string][]byte{"greeting": []byte("hello world")}}
-	f.outputs.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(tf, infrav1.GroupVersion.WithKind(infrav1.TerraformKind))}
-	f.Expect(f.System.Client.Create(f.Ctx, f.outputs)).To(Succeed())
-}
-
-// approved has a plan that waits, and whose legacy id a person has just put into the spec.
-func (f *former) approved(revision string) {
-	id := legacyID(revision)
-	tf := f.make("approved", infrav1.TerraformStatus{
-		Conditions: []metav1.Condition{
-			condition(meta.ReconcilingCondition, metav1.ConditionTrue, meta.ProgressingReason, "Fulfilling prerequisites"),
-			condition(meta.ReadyCondition, metav1.ConditionUnknown, infrav1.ReasonPlannedWithChanges, "Plan generated: set approvePlan: \""+id+"\" to approve this plan."),
-			condition(infrav1.ConditionPlan, metav1.ConditionTrue, infrav1.ReasonPlannedWithChanges, "Plan generated"),
-		},
-		LastAttemptedRevision: revision, LastPlannedRevision: revision, LastPlannedGeneration: 1, LastPlanAt: ptr.To(metav1.Now()),
-		Plan: infrav1.PlanStatus{Pending: id},
-	}, func(tf *infrav1.Terraform) {
-		tf.Spec.ApprovePlan = id
-		tf.Spec.DependsOn = []infrav1.DependencyReference{{Name: "rested"}}
-	})
-	f.storePlan("tfplan-default-approved", tf, id, true)
-}
-
-// applying was in the middle of an apply: its runner is at work and holds the lock.
-func (f *former) applying(revision string) {
-	tf := f.make("applying", infrav1.TerraformStatus{
-		Conditions: []metav1.Condition{
-			condition(meta.ReconcilingCondition, metav1.ConditionTrue, meta.ProgressingReason, "Fulfilling prerequisites"),
-			condition(meta.ReadyCondition, metav1.ConditionUnknown, meta.ProgressingReason, "Applying"),
-			condition(infrav1.ConditionApply, metav1.ConditionUnknown, meta.ProgressingReason, "Apply started"),
-		},
-		LastAttemptedRevision: revision, LastPlannedRevision: revision, LastPlannedGeneration: 1, Plan: infrav1.PlanStatus{Pending: legacyID(revision)},
-	}, story.Auto)
-	f.storePlan("tfplan-default-applying-0", tf, legacyID(revision), true)
-	f.storeState("applying", "an older greeting", nil)
-	f.runner(tf, corev1.PodRunning, fmt.Sprintf("trap 'sleep %d; exit 0' TERM; while :; do sleep 0.1; done", int(outlasting.Seconds())))
-	f.lock = "6b1d3a52-0000-4000-8000-000000000001"
-	created := time.Now().UTC().Format(time.RFC3339Nano)
-	f.Expect(f.System.Client.Create(f.Ctx, &coordinationv1.Lease{
-		ObjectMeta: metav1.ObjectMeta{Namespace: f.Tenant.Namespace, Name: "lock-" + stateOf("applying"), Annotations: map[string]string{
-			"app.terraform.io/lock-info": fmt.Sprintf(`{"ID":%q,"Operation":"OperationTypeApply","Who":"runner@applying-tf-runner","Created":%q}`, f.lock, created),
-		}},
-		Spec: coordinationv1.LeaseSpec{HolderIdentity: &f.lock},
-	})).To(Succeed())
-}
-
-// troubled has failed as often as it may; its runner has failed too, and its plan Secret has no labels, as of old.
-func (f *former) troubled(revision string) {
-	tf := f.make("troubled", infrav1.TerraformStatus{
-		Conditions: []metav1.Condition{
-			condition(meta.StalledCondition, metav1.ConditionTrue, infrav1.ReasonRetryLimitReached, "Resource reached maximum number of retries."),
-			condition(meta.ReadyCondition, metav1.ConditionUnknown, meta.ProgressingReason, "Reconciliation in progress"),
-			condition(infrav1.ConditionStateLocked, metav1.ConditionTrue, infrav1.ReasonLockHeld, "Terraform Locked with Lock Identifier: gone"),
-		},
-		LastAttemptedRevision: revision, ReconciliationFailures: 9, Lock: infrav1.LockStatus{Pending: "gone"},
-	}, func(tf *infrav1.Terraform) {
-		story.Auto(tf)
-		tf.Spec.Remediation = &infrav1.Remediation{Retries: 3}
-	})
-	f.storePlan("tfplan-default-troubled", tf, legacyID(revision), false)
-	f.runner(tf, corev1.PodFailed, "exit 1")
-}
-
-// going is being deleted; its only apply has failed after it had made something.
-func (f *former) going(revision string) {
-	tf := f.make("going", infrav1.TerraformStatus{
-		Conditions: []metav1.Condition{
-			condition(meta.ReadyCondition, metav1.ConditionFalse, infrav1.ReasonTFExecApplyFailed, "error running Apply: blub"),
-			condition(infrav1.ConditionApply, metav1.ConditionFalse, infrav1.ReasonAppliedFail, "error running Apply: blub"),
-		},
-		LastAttemptedRevision: revision, LastPlannedRevision: revision, ReconciliationFailures: 2,
-	}, func(tf *infrav1.Terraform) {
-		tf.Finalizers = append(tf.Finalizers, "tf.dependency.of.long-gone")
-		tf.Spec.DestroyResourcesOnDeletion = true
-	})
-	f.storeState("going", "hello world", nil)
-	f.Expect(f.System.Client.Delete(f.Ctx, tf)).To(Succeed())
-}
-
 func (f *former) meta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: f.Tenant.Namespace, Name: name}
 }
 
-// storePlan keeps what looks like a plan to the incumbent: nobody may apply it, as nobody can tell what is in it.
-func (f *former) storePlan(name string, tf *infrav1.Terraform, id string, labelled bool) {
-	secret := &corev1.Secret{ObjectMeta: f.meta(name), Data: map[string][]byte{"tfplan": zipped([]byte("a plan of blubs"))}}
-	secret.Annotations = map[string]string{"encoding": "gzip", infrav1.SavedPlanAnnotation: id}
-	if labelled {
-		secret.Labels = map[string]string{infrav1.PlanNameLabel: tf.Name, infrav1.PlanWorkspaceLabel: "default"}
-		secret.Annotations[infrav1.PlanFullNameAnnotation], secret.Annotations[infrav1.PlanFullWorkspaceAnnotation] = tf.Name, "default"
-		secret.Annotations[infrav1.PlanHashAnnotation] = strings.Repeat("0", 64)
+// storedPlan is a plan in the incumbent's form.
+type storedPlan struct {
+	file          []byte
+	id, workspace string
+	// chunks is how many Secrets hold it; 0: one, that has no number. Old versions set no labels.
+	chunks int
+	bare   bool
+	// spoiled: the hash is not that of the file.
+	spoiled bool
+}
+
+// storePlan keeps a plan as the incumbent does (contract 2.2).
+func (f *former) storePlan(tf *infrav1.Terraform, p storedPlan) {
+	data, hashed := zipped(p.file), p.file
+	name := "tfplan-" + p.workspace + "-" + tf.Name
+	for i := range max(p.chunks, 1) {
+		part := data
+		if p.chunks > 0 {
+			size := (len(data) + p.chunks - 1) / p.chunks
+			part = data[i*size : min((i+1)*size, len(data))]
+			hashed = part
+		}
+		secret := &corev1.Secret{ObjectMeta: f.meta(name), Data: map[string][]byte{"tfplan": part}}
+		f.describePlan(&secret.ObjectMeta, tf, tf.Name, p)
+		secret.Annotations["encoding"] = "gzip"
+		secret.Annotations[infrav1.PlanHashAnnotation] = hexOf(hashed)
+		if p.chunks > 0 {
+			secret.Name = fmt.Sprintf("%s-%d", name, i)
+			secret.Annotations[infrav1.PlanChunkAnnotation] = strconv.Itoa(i)
+		}
+		if p.spoiled {
+			secret.Annotations[infrav1.PlanHashAnnotation] = strings.Repeat("0", 64)
+		}
+		f.Expect(f.System.Client.Create(f.Ctx, secret)).To(Succeed())
 	}
-	secret.OwnerReferences = []metav1.OwnerReference{{APIVersion: infrav1.GroupVersion.String(), Kind: infrav1.TerraformKind, Name: tf.Name, UID: tf.UID}}
+}
+
+// describePlan is what all objects that hold a plan have.
+func (f *former) describePlan(meta *metav1.ObjectMeta, tf *infrav1.Terraform, label string, p storedPlan) {
+	meta.Annotations = map[string]string{infrav1.SavedPlanAnnotation: p.id}
+	if !p.bare {
+		meta.Labels = map[string]string{infrav1.PlanNameLabel: label, infrav1.PlanWorkspaceLabel: p.workspace}
+		meta.Annotations[infrav1.PlanFullNameAnnotation], meta.Annotations[infrav1.PlanFullWorkspaceAnnotation] = tf.Name, p.workspace
+	}
+	meta.OwnerReferences = []metav1.OwnerReference{{APIVersion: infrav1.GroupVersion.String(), Kind: infrav1.TerraformKind, Name: tf.Name, UID: tf.UID}}
+}
+
+// storeReadable keeps both readable forms of a plan, though an object asks for one (contract 2.3).
+func (f *former) storeReadable(tf *infrav1.Terraform, p storedPlan) {
+	secret := &corev1.Secret{ObjectMeta: f.meta("tfplan-" + p.workspace + "-" + tf.Name + ".json"), Data: map[string][]byte{"tfplan": zipped([]byte("{}"))}}
+	f.describePlan(&secret.ObjectMeta, tf, tf.Name+".json", p)
+	text := &corev1.ConfigMap{ObjectMeta: f.meta("tfplan-" + p.workspace + "-" + tf.Name), Data: map[string]string{"tfplan": "blub"}}
+	f.describePlan(&text.ObjectMeta, tf, tf.Name, p)
 	f.Expect(f.System.Client.Create(f.Ctx, secret)).To(Succeed())
+	f.Expect(f.System.Client.Create(f.Ctx, text)).To(Succeed())
+}
+
+// planFile is a plan that the engine of the runner has made of the module.
+func (f *former) planFile() []byte {
+	f.t.Helper()
+	dir := f.t.TempDir()
+	f.Expect(os.WriteFile(filepath.Join(dir, "main.tf"), []byte(f.module), 0o600)).To(Succeed())
+	tofu, err := filepath.Abs("../../bin/tofu")
+	f.Expect(err).NotTo(HaveOccurred())
+	command := exec.CommandContext(f.Ctx, tofu, "plan", "-input=false", "-out=tfplan")
+	command.Dir = dir
+	said, err := command.CombinedOutput()
+	f.Expect(err).NotTo(HaveOccurred(), string(said))
+	file, err := os.ReadFile(filepath.Join(dir, "tfplan"))
+	f.Expect(err).NotTo(HaveOccurred())
+	return file
+}
+
+func hexOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
 }
 
 func stateOf(name string) string { return "tfstate-default-" + name }
 
-// storeState keeps a state of the greeting module.
-func (f *former) storeState(name, greeting string, labels map[string]string) {
+// storeState keeps a state of the module, in that workspace.
+func (f *former) storeState(name, workspace, greeting string, labels map[string]string) {
 	state := fmt.Sprintf(`{"version":4,"terraform_version":"1.12.1","serial":5,"lineage":"5f0c1d7e-0000-4000-8000-%012x",
-"outputs":{"greeting":{"value":%[2]q,"type":"string"}},
+"outputs":{"greeting":{"value":%[2]q,"type":"string"},"answer":{"value":42,"type":"number"}},
 "resources":[{"mode":"managed","type":"terraform_data","name":"greeting","provider":"provider[\"terraform.io/builtin/terraform\"]",
 "instances":[{"schema_version":0,"attributes":{"id":"0a1b2c3d-0000-4000-8000-000000000000","input":{"value":%[2]q,"type":"string"},
 "output":{"value":%[2]q,"type":"string"},"triggers_replace":null},"sensitive_attributes":[]}]}],"check_results":null}`, len(name), greeting)
-	secret := &corev1.Secret{ObjectMeta: f.meta(stateOf(name)), Data: map[string][]byte{"tfstate": zipped([]byte(state))}}
+	secret := &corev1.Secret{ObjectMeta: f.meta("tfstate-" + workspace + "-" + name), Data: map[string][]byte{"tfstate": zipped([]byte(state))}}
 	secret.Annotations = map[string]string{"encoding": "gzip"}
-	secret.Labels = map[string]string{"tfstate": "true", "tfstateSecretSuffix": name, "tfstateWorkspace": "default", "app.kubernetes.io/managed-by": "terraform"}
+	secret.Labels = map[string]string{"tfstate": "true", "tfstateSecretSuffix": name, "tfstateWorkspace": workspace, "app.kubernetes.io/managed-by": "terraform"}
 	maps.Copy(secret.Labels, labels)
 	f.Expect(f.System.Client.Create(f.Ctx, secret)).To(Succeed())
+}
+
+// lockState locks a state as a runner does that began an apply then.
+func (f *former) lockState(name, id, who string, created time.Time) {
+	f.Expect(f.System.Client.Create(f.Ctx, &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.Tenant.Namespace, Name: "lock-" + stateOf(name), Annotations: map[string]string{
+			"app.terraform.io/lock-info": fmt.Sprintf(`{"ID":%q,"Operation":"OperationTypeApply","Who":%q,"Created":%q}`,
+				id, who, created.UTC().Format(time.RFC3339Nano)),
+		}},
+		Spec: coordinationv1.LeaseSpec{HolderIdentity: &id},
+	})).To(Succeed())
 }
 
 func zipped(content []byte) []byte {
@@ -300,7 +286,7 @@ func (f *former) leaveTLS() {
 
 // runner makes a runner pod as the incumbent does, as far as that matters here, and waits until it is in that phase. Its grace
 // is a second. It is not restarted, as the local node restarts nothing.
-func (f *former) runner(tf *infrav1.Terraform, phase corev1.PodPhase, script string) {
+func (f *former) runner(tf *infrav1.Terraform, phase corev1.PodPhase, script string, finalizers ...string) *corev1.Pod {
 	f.t.Helper()
 	pod := &corev1.Pod{ObjectMeta: f.meta(tf.Name + "-tf-runner"), Spec: corev1.PodSpec{
 		ServiceAccountName: infrav1.DefaultServiceAccount, RestartPolicy: corev1.RestartPolicyNever, TerminationGracePeriodSeconds: ptr.To(int64(1)),
@@ -311,14 +297,16 @@ func (f *former) runner(tf *infrav1.Terraform, phase corev1.PodPhase, script str
 		infrav1.TerraformLabel: f.Tenant.Namespace, "tf.weave.works/tls-secret-name": "terraform-runner.tls-1764600000",
 	}
 	pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(tf, infrav1.GroupVersion.WithKind(infrav1.TerraformKind))}
-	if phase == corev1.PodRunning {
-		pod.Finalizers = []string{holdPod}
+	pod.Finalizers = finalizers
+	if phase == corev1.PodPending {
+		pod.Spec.Containers[0].Image = "registry.example.com/tf-runner:gone"
 	}
 	f.Expect(f.System.Client.Create(f.Ctx, pod)).To(Succeed())
 	f.Eventually(func() corev1.PodPhase {
 		f.Expect(f.System.Client.Get(f.Ctx, client.ObjectKeyFromObject(pod), pod)).To(Succeed())
 		return pod.Status.Phase
 	}).Should(Equal(phase))
+	return pod
 }
 
 // watchPod looks how the runner that is at work ends, and lets its pod go then.
