@@ -23,7 +23,6 @@ func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 		"spec.engine":   func(s *infrav1.TerraformSpec) { s.Engine = &infrav1.EngineSpec{} },
 		"spec.approval": func(s *infrav1.TerraformSpec) { s.Approval = &infrav1.ApprovalSpec{} },
 
-		"spec.stateBackups":  func(s *infrav1.TerraformSpec) { s.StateBackups = ptr.To[int32](3) },
 		"spec.branchPlanner": func(s *infrav1.TerraformSpec) { s.BranchPlanner = &infrav1.BranchPlanner{} },
 		"spec.enterprise":    func(s *infrav1.TerraformSpec) { s.Enterprise = &apiextensionsv1.JSON{Raw: []byte("{}")} },
 	}
