@@ -12,6 +12,9 @@ E2E_PACKAGES ?= ./tests/e2e
 UNIT_TIMEOUT ?= 10m
 E2E_TIMEOUT ?= 30m
 FAULTS_TIMEOUT ?= 40m
+RACE_TIMEOUT ?= 30m
+# FUZZ_TIME is for each fuzz target.
+FUZZ_TIME ?= 30s
 # RUN=Name limits tests to those whose names match.
 RUN ?=
 # KEEP=1 leaves the demo's cluster running.
@@ -93,6 +96,14 @@ test-e2e: ## Run the end-to-end tests on a local cluster
 faults: companions build image-runner ## Break things for real, in every phase (the long form of the fault tests)
 	@mkdir -p build/test
 	@$(GO_TEST) -count=1 -parallel 6 -timeout $(FAULTS_TIMEOUT) ./tests/faults $(call report,faults,-v live=1)
+
+.PHONY: test-race
+test-race: companions build ## Run unit and controller tests with the race detector (needs a C compiler)
+	@hack/race.sh -timeout $(RACE_TIMEOUT) $(if $(RUN),-run '$(RUN)')
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for 30 s (RUN=Name: some)
+	@hack/fuzz.sh $(FUZZ_TIME) '$(RUN)'
 
 .PHONY: verify
 verify: ## Fail when generated files or go.mod are stale, or code is not formatted
