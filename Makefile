@@ -15,6 +15,9 @@ FAULTS_TIMEOUT ?= 40m
 SOAK_OBJECTS ?= 200
 SOAK_TENANTS ?= 20
 SOAK_FOR ?= 20m
+RACE_TIMEOUT ?= 30m
+# FUZZ_TIME is for each fuzz target.
+FUZZ_TIME ?= 30s
 # RUN=Name limits tests to those whose names match.
 RUN ?=
 # The engines that `make test-all` tries the core of the end-to-end tests with, besides tofu, and that core.
@@ -126,6 +129,14 @@ soak: companions build image-runner ## Break things at random for 20 minutes, wi
 	@mkdir -p build/test
 	@$(GO_TEST) -count=1 -timeout 90m ./tests/soak -soak.objects=$(SOAK_OBJECTS) -soak.tenants=$(SOAK_TENANTS) \
 		-soak.for=$(SOAK_FOR) -soak.every=10s $(call report,soak,-v live=1)
+
+.PHONY: test-race
+test-race: companions build ## Run unit and controller tests with the race detector (needs a C compiler)
+	@hack/race.sh -timeout $(RACE_TIMEOUT) $(if $(RUN),-run '$(RUN)')
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for 30 s (RUN=Name: some)
+	@hack/fuzz.sh $(FUZZ_TIME) '$(RUN)'
 
 .PHONY: verify
 verify: ## Fail when generated files or go.mod are stale, or code is not formatted

@@ -10,6 +10,7 @@ import (
 // Reasons of events about what is kept, and about the guard of the state.
 const (
 	eventNotKept         = "KeepsakeNotStored"
+	eventNotBackedUp     = "StateNotBackedUp"
 	eventFromKeepsake    = "DestroyFromKeepsake"
 	eventStateOverridden = "StateGuardOverridden"
 )
@@ -64,13 +65,16 @@ func (o *observation) concludeOverride(tf *infrav1.Terraform) {
 	}
 }
 
-// keepsakeAndState tells what a run says of its keepsake and of the state that it was let loose on.
+// keepsakeAndState tells what a run says of its keepsake, of the state that it was let loose on, and of its backups.
 func (e announcer) keepsakeAndState(run *infrav1.TerraformRun) {
 	if run.Status.StateOverridden != "" {
 		e.warning(eventStateOverridden, fmt.Sprintf("The state guard was overridden by annotation (%s): %s", run.Spec.StateOverride, run.Status.StateOverridden))
 	}
 	if run.Status.Kept != nil && run.Status.Kept.Message != "" {
 		e.warning(eventNotKept, run.Status.Kept.Message)
+	}
+	if backup := run.Status.StateBackup; backup != nil && backup.Message != "" {
+		e.warning(eventNotBackedUp, backup.Message)
 	}
 	if run.Spec.Source.Kind == infrav1.SourceKept && run.Spec.Operation == infrav1.OperationPlan {
 		e.normal(eventFromKeepsake, fmt.Sprintf("The source has no artifact: the destroy is made from what was kept of %s", run.Spec.Source.Revision))

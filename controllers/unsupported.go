@@ -22,7 +22,6 @@ var stallingFields = []field{
 
 // ignoredFields change how, not what: an event says that they are not acted on yet.
 var ignoredFields = []field{
-	{"spec.stateBackups", func(s *infrav1.TerraformSpec) bool { return s.StateBackups != nil }},
 	{"spec.branchPlanner", func(s *infrav1.TerraformSpec) bool { return s.BranchPlanner != nil }},
 	{"spec.enterprise", func(s *infrav1.TerraformSpec) bool { return s.Enterprise != nil }},
 }

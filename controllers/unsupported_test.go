@@ -18,7 +18,6 @@ func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 		"spec.cloud":         func(s *infrav1.TerraformSpec) { s.Cloud = &infrav1.CloudSpec{} },
 		"spec.breakTheGlass": func(s *infrav1.TerraformSpec) { s.BreakTheGlass = true },
 
-		"spec.stateBackups":  func(s *infrav1.TerraformSpec) { s.StateBackups = ptr.To[int32](3) },
 		"spec.branchPlanner": func(s *infrav1.TerraformSpec) { s.BranchPlanner = &infrav1.BranchPlanner{} },
 		"spec.enterprise":    func(s *infrav1.TerraformSpec) { s.Enterprise = &apiextensionsv1.JSON{Raw: []byte("{}")} },
 	}

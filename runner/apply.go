@@ -76,6 +76,7 @@ func (j *job) apply(ctx context.Context) error {
 		return err
 	}
 	j.keep(ctx)
+	j.stateVersions().before(ctx, j.found)
 	if err := j.reportApplyStart(ctx); err != nil {
 		return err
 	}

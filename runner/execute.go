@@ -76,6 +76,7 @@ type job struct {
 	engine        *engine.Engine           // findEngine
 	stored        *planstore.Plan          // plan and loadPlan
 	progress      engine.Progress          // apply
+	versions      *versions                // apply: of the state
 	rescued       string                   // apply: what became of a state that the engine could not write
 	values        map[string]outputs.Value // outputs
 	fallback      *keepsake.Kept           // keptForDestroy: what is there in place of inputs that are gone

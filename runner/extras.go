@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/fluxcd/pkg/tar"
+
+	"github.com/terraform-controller/terraform-controller/internal/source"
 )
 
 const (
@@ -93,7 +95,7 @@ func unpack(root string, packed []byte) error {
 	if len(packed) == 0 {
 		return nil
 	}
-	if err := tar.Untar(bytes.NewReader(packed), root, tar.WithMaxUntarSize(maxUnpackedExtras)); err != nil {
+	if err := source.Unpack(bytes.NewReader(packed), root, maxUnpackedExtras); err != nil {
 		return fmt.Errorf("unpack the files that the plan has made: %w", err)
 	}
 	return nil

@@ -66,7 +66,7 @@ func (j *job) guardPulled(ctx context.Context) error {
 	if j.backend.Kubernetes {
 		return nil
 	}
-	found, err := j.pullState(ctx)
+	found, err := j.readState(ctx)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
@@ -75,19 +75,23 @@ func (j *job) guardPulled(ctx context.Context) error {
 
 // readState is the state as it is now, nil when there is none.
 func (j *job) readState(ctx context.Context) (*v1alpha2.StateStatus, error) {
+	content, err := j.stateContent(ctx)
+	if content == nil || err != nil {
+		return nil, err
+	}
+	return backend.Identify(content)
+}
+
+// stateContent is the state itself, nil when there is none.
+func (j *job) stateContent(ctx context.Context) ([]byte, error) {
 	switch {
 	case j.backend == nil:
 		return nil, errors.New("the backend is not known yet")
 	case j.backend.Kubernetes:
-		return backend.ReadState(ctx, j.cfg.Client, j.backend)
+		return backend.ReadContent(ctx, j.cfg.Client, j.backend)
 	case j.engine == nil:
 		return nil, errors.New("the engine was not started")
-	default:
-		return j.pullState(ctx)
 	}
-}
-
-func (j *job) pullState(ctx context.Context) (*v1alpha2.StateStatus, error) {
 	content, err := j.engine.PullState(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("pull the state: %w", err)
@@ -95,5 +99,5 @@ func (j *job) pullState(ctx context.Context) (*v1alpha2.StateStatus, error) {
 	if len(content) == 0 {
 		return nil, nil // state pull prints nothing where there is no state
 	}
-	return backend.Identify(content)
+	return content, nil
 }

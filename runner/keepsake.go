@@ -66,6 +66,7 @@ func (j *job) fetchKept(ctx context.Context, digest string) error {
 	*j.spec = kept.Spec
 	j.spec.Destroy, j.spec.Engine = now.Destroy, now.Engine
 	j.spec.Timeouts, j.spec.TfState, j.spec.Parallelism = now.Timeouts, now.TfState, now.Parallelism
+	j.spec.StateBackups = now.StateBackups
 	j.secrets.add(kept.Secrets...)
 	j.kept, j.root, j.digest = kept, root, digest
 	return j.findModule()

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/backend"
 	"github.com/terraform-controller/terraform-controller/internal/plan"
 	"github.com/terraform-controller/terraform-controller/runner/engine"
 )
@@ -125,12 +126,17 @@ func (j *job) lookAtState(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, stateTime)
 	defer cancel()
-	state, err := j.readState(ctx)
+	content, err := j.stateContent(ctx)
+	var state *v1alpha2.StateStatus
+	if content != nil && err == nil {
+		state, err = backend.Identify(content)
+	}
 	if err != nil {
 		j.log.Info("the state after the run is not known", "error", j.secrets.text(err.Error()))
 		return
 	}
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.State = state })
+	j.stateVersions().after(ctx, content)
 }
 
 // conclude fills in the end of a run.

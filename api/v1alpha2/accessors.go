@@ -16,6 +16,7 @@ const (
 	maxObjectName          = 253
 	labelHashDigits        = 16
 	defaultTerminationTime = 30 * time.Second
+	defaultStateBackups    = 5
 )
 
 // GetConditions returns the conditions (fluxcd/pkg conditions.Getter).
@@ -81,6 +82,14 @@ func (s *TerraformSpec) GetWorkspace() string {
 // GetUpgradeOnInit says whether init may take newer provider versions; the default is yes.
 func (s *TerraformSpec) GetUpgradeOnInit() bool {
 	return s.UpgradeOnInit == nil || *s.UpgradeOnInit
+}
+
+// GetStateBackups is the number of versions of the state to be kept.
+func (s *TerraformSpec) GetStateBackups() int {
+	if s.StateBackups == nil {
+		return defaultStateBackups
+	}
+	return int(*s.StateBackups)
 }
 
 // GetTerminationGrace is the time a runner has after SIGTERM.

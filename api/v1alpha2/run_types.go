@@ -278,6 +278,10 @@ type TerraformRunStatus struct {
 	// +optional
 	Kept *RunKept `json:"kept,omitempty"`
 
+	// StateBackup is the version of the state that an apply has kept, or why it has not.
+	// +optional
+	StateBackup *RunStateBackup `json:"stateBackup,omitempty"`
+
 	// Lock that stood in the way.
 	// +optional
 	Lock *LockInfo `json:"lock,omitempty"`
@@ -320,6 +324,19 @@ type RunKept struct {
 	// +optional
 	Size int64 `json:"size,omitempty"`
 	// Message says why nothing is kept.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// RunStateBackup is a version of the state that is kept, or why none is.
+type RunStateBackup struct {
+	// Name of the Secret that holds the newest version, or what the names of its Secrets begin with.
+	// +optional
+	Name string `json:"name,omitempty"`
+	// Serial of the state in it.
+	// +optional
+	Serial int64 `json:"serial,omitempty"`
+	// Message says which version could not be kept, and why.
 	// +optional
 	Message string `json:"message,omitempty"`
 }

@@ -232,7 +232,8 @@ type TerraformSpec struct {
 	// +optional
 	WriteOutputsToConfigMap *WriteOutputsToConfigMapSpec `json:"writeOutputsToConfigMap,omitempty"`
 
-	// StateBackups is the number of versions of the state that are kept; 0 keeps none. Default: 5.
+	// StateBackups is the number of versions of the state that are kept in Secrets beside it: each apply keeps the state as
+	// it finds it, and as it leaves it. 0 keeps none. Default: 5.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	StateBackups *int32 `json:"stateBackups,omitempty"`

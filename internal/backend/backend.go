@@ -96,6 +96,7 @@ func (s *Settings) secretPrefix() string { return "tfstate-" + s.Workspace + "-"
 
 // custom puts the user's text into a terraform block. It is parsed by itself first, so that it can't end the block.
 func (s *Settings) custom(text string) error {
+	text = strings.TrimPrefix(text, "\ufeff") // the parser takes a byte order mark at the very beginning only
 	parsed, diags := hclsyntax.ParseConfig([]byte(text), customField, hcl.InitialPos)
 	if diags.HasErrors() {
 		return invalid(diags)

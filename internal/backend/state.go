@@ -43,6 +43,19 @@ func (e *StateError) Unwrap() error { return e.Err }
 // that nothing was written to yet (the engine makes the Secret before it writes the state). A Secret that can't be
 // read as a state is a *StateError; other errors are the API server's. Only for Settings with Kubernetes.
 func ReadState(ctx context.Context, c client.Reader, s *Settings) (*v1alpha2.StateStatus, error) {
+	content, err := ReadContent(ctx, c, s)
+	if content == nil || err != nil {
+		return nil, err
+	}
+	state, err := Identify(content)
+	if err != nil {
+		return nil, s.unreadable(err)
+	}
+	return state, nil
+}
+
+// ReadContent reads the state itself, as ReadState does; nil when there is none.
+func ReadContent(ctx context.Context, c client.Reader, s *Settings) ([]byte, error) {
 	parts := &stateParts{secret: s.StateSecret, read: func(name string) ([]byte, bool, error) {
 		return readPart(ctx, c, s.Namespace, name)
 	}}
@@ -52,14 +65,18 @@ func ReadState(ctx context.Context, c client.Reader, s *Settings) (*v1alpha2.Sta
 	if parts.absent {
 		return nil, nil
 	}
-	state, err := parts.state()
-	if err == nil {
-		return state, nil
-	}
+	content, err := parts.content()
 	if parts.failed != nil {
 		return nil, s.forbidden(parts.failed)
 	}
-	return nil, &StateError{
+	if err != nil {
+		return nil, s.unreadable(err)
+	}
+	return content, nil
+}
+
+func (s *Settings) unreadable(err error) *StateError {
+	return &StateError{
 		Namespace: s.Namespace, Secret: s.StateSecret, Err: err,
 		Message: fmt.Sprintf("the state in Secret %q can't be read: %v; put a good copy of the Secret back before anything else runs",
 			s.Namespace+"/"+s.StateSecret, err),
@@ -124,8 +141,8 @@ func (p *stateParts) Read(into []byte) (int, error) {
 	return n, nil
 }
 
-// state decompresses and decodes.
-func (p *stateParts) state() (*v1alpha2.StateStatus, error) {
+// content decompresses.
+func (p *stateParts) content() ([]byte, error) {
 	buffered := bufio.NewReader(p)
 	content, err := bundle.Read(buffered, maxState)
 	if err != nil {
@@ -134,7 +151,7 @@ func (p *stateParts) state() (*v1alpha2.StateStatus, error) {
 	if buffered.Buffered() > 0 || len(p.current) > 0 {
 		return nil, errors.New("there is more in it than a state")
 	}
-	return Identify(content)
+	return content, nil
 }
 
 func truncated(err error) error {

@@ -7,17 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 	"unicode"
 
-	"github.com/fluxcd/pkg/tar"
 	"github.com/opencontainers/go-digest"
 	_ "github.com/opencontainers/go-digest/blake3" // Flux sources may be configured for it
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -299,15 +296,13 @@ func printable(body []byte) string {
 }
 
 // extract unpacks the archive.
-func (f *fetch) extract(archive io.Reader, dir string) error {
-	err := tar.Untar(archive, dir, tar.WithMaxUntarSize(int(f.request.MaxBytes)), tar.WithSkipSymlinks())
-	var path *fs.PathError
-	var errno syscall.Errno
-	switch {
-	case err == nil:
+func (f *fetch) extract(archive io.ReadSeeker, dir string) error {
+	err := Unpack(archive, dir, f.request.MaxBytes)
+	if err == nil {
 		return nil
-	case errors.As(err, &path) || errors.As(err, &errno):
-		return fmt.Errorf("extracting the artifact: %w", err)
 	}
-	return f.fail(Corrupt, err, "it can't be extracted: %v", err)
+	if _, bad := errors.AsType[*ArchiveError](err); bad {
+		return f.fail(Corrupt, err, "it can't be extracted: %v", err)
+	}
+	return fmt.Errorf("extracting the artifact: %w", err)
 }

@@ -166,13 +166,13 @@ func TestFetch_SaysWhatWentWrong(t *testing.T) {
 			message: fmt.Sprintf("its digest is %s, expected is %s", digest.FromBytes(content[:100]), digest.FromBytes(content))},
 		{name: "too large", handler: sending(content), limit: 20, kind: Corrupt, tries: 1, message: "it is larger than 20 bytes"},
 		{name: "a bomb", handler: sending(bomb), want: bomb, limit: 100_000, kind: Corrupt, tries: 1,
-			message: `it can't be extracted: tar "zeros" is bigger than max archive size of 100000 bytes`},
+			message: `it can't be extracted: "zeros" and what is before it have more than 100000 bytes`},
 		{name: "no archive", handler: sending([]byte("hello")), want: []byte("hello"), kind: Corrupt, tries: 1,
-			message: "it can't be extracted: requires gzip-compressed body: unexpected EOF"},
+			message: "it can't be extracted: it is no gzip archive: unexpected EOF"},
 		{name: "a cut archive", handler: sending(content[:100]), want: content[:100], kind: Corrupt, tries: 1,
-			message: "it can't be extracted: error copying buffer: unexpected EOF"},
+			message: "it can't be extracted: it is no tar archive: unexpected EOF"},
 		{name: "a path that leads out", handler: sending(escape), want: escape, kind: Corrupt, tries: 1,
-			message: `it can't be extracted: tar contained invalid name error "../main.tf"`},
+			message: `it can't be extracted: the name "../main.tf" leads out of the archive`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			g := NewWithT(t)

@@ -5,6 +5,7 @@ package apiserver
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -41,8 +42,13 @@ type Server struct {
 	env *envtest.Environment
 }
 
-// Run starts a server, puts it into *server, runs the tests and stops it; the result is the exit code. For TestMain.
+// Run starts a server, puts it into *server, runs the tests and stops it; the result is the exit code. For TestMain. Fuzz
+// targets get no server: their processes are many.
 func Run(m *testing.M, server **Server) int {
+	flag.Parse()
+	if target := flag.Lookup("test.fuzz"); target != nil && target.Value.String() != "" {
+		return m.Run()
+	}
 	s, err := start()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "kube-apiserver for the tests:", err)

@@ -4,6 +4,7 @@ package story
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/backups"
+	"github.com/terraform-controller/terraform-controller/internal/bundle"
 	"github.com/terraform-controller/terraform-controller/tests/local"
 )
 
@@ -30,6 +33,8 @@ const (
 	glance   = 100 * time.Millisecond
 	// quiet is how long nothing must happen where nothing may.
 	quiet = 3 * time.Second
+	// maxState is more than a state of a test has, in bytes.
+	maxState = 16 << 20
 )
 
 // Greeting is the smallest module that has a resource and an output.
@@ -320,7 +325,8 @@ func (s *Story) DeleteObject() {
 	}).Should(BeTrue(), "the object goes")
 }
 
-// LeavesNothing of an object that is gone: the state Secret and its Lease, nothing else.
+// LeavesNothing of an object that is gone: the state Secret and its Lease, and, if there is something in the state, the backups
+// of it; nothing else.
 func (s *Story) LeavesNothing() {
 	s.t.Helper()
 	s.Eventually(func(g Gomega) {
@@ -328,8 +334,13 @@ func (s *Story) LeavesNothing() {
 		g.Expect(s.Pods()).To(BeEmpty())
 		var secrets corev1.SecretList
 		g.Expect(s.System.Client.List(s.Ctx, &secrets, client.InNamespace(s.Tenant.Namespace))).To(Succeed())
+		left := false
 		for _, secret := range secrets.Items {
-			g.Expect(secret.Name).To(HavePrefix("tfstate-"))
+			state, err := bundle.Unpack(secret.Data["tfstate"], maxState)
+			left = left || strings.HasPrefix(secret.Name, "tfstate-") && err == nil && !backups.Empty(state)
+		}
+		for _, secret := range secrets.Items {
+			g.Expect(secret.Name).To(Or(HavePrefix("tfstate-"), And(HavePrefix("tfbackup-"), WithTransform(func(string) bool { return left }, BeTrue()))))
 		}
 		err := s.System.Client.Get(s.Ctx, s.Key(infrav1.RunnerReportRole), &rbacv1.RoleBinding{})
 		g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "the binding goes with the last object")
