@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/backups"
 	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
@@ -203,8 +204,8 @@ func (f *former) leavesNoSecretBehind() {
 			living[tf.Name] = tf
 		}
 		for _, secret := range f.secrets() {
-			if secret.Labels["tfstate"] == "true" {
-				continue
+			if secret.Labels["tfstate"] == "true" || secret.Labels[backups.OfLabel] != "" {
+				continue // a state, or a version of one that is kept as long
 			}
 			g.Expect(secret.OwnerReferences).To(HaveLen(1), secret.Name)
 			owner, found := living[secret.OwnerReferences[0].Name]
