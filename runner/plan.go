@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -41,7 +40,7 @@ func (j *job) plan(ctx context.Context) error {
 		return j.engineFailure(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
 	j.secrets.add(plan.Secrets(made)...)
-	changes, err := plan.FromJSON(made, digestKey(j.owner))
+	changes, err := sealed(ctx, &j.cfg, j.owner, made)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
@@ -68,12 +67,17 @@ func (j *job) plan(ctx context.Context) error {
 	return nil
 }
 
-// digestKey is the key for the digests of an object's changes. It is derived from the object's UID, so that it is the
-// same for all its plans, needs no place to be kept, and equal changes of two objects have different digests. Who may
-// read the object can compute it: it keeps digests apart, it is no secret.
-func digestKey(owner *v1alpha2.Terraform) []byte {
-	key := sha256.Sum256([]byte("plan-digest" + string(owner.UID)))
-	return key[:]
+// sealed are the changes of a plan, with digests under the object's own key, which is the same for all its plans.
+func sealed(ctx context.Context, cfg *Config, owner *v1alpha2.Terraform, made *tfjson.Plan) (*plan.Changes, error) {
+	var key []byte
+	err := retry(ctx, apiPatience, func(ctx context.Context) (err error) {
+		key, err = planstore.Key(ctx, cfg.Client, owner)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return plan.FromJSON(made, key)
 }
 
 func (j *job) planOptions() (engine.PlanOptions, error) {
