@@ -142,13 +142,13 @@ func (a *access) renderHTTP(r *rendered, name string, c *inputs.Credential) {
 func (a *access) renderSSH(r *rendered, name string, c *inputs.Credential, u *url.URL) {
 	identity, knownHosts := name+".identity", name+".known_hosts"
 	r.files[identity], r.files[knownHosts] = c.Identity, c.KnownHosts
-	host, user := u.Hostname(), u.User.Username()
+	host, user, path := u.Hostname(), u.User.Username(), cmp.Or(u.EscapedPath(), "/")
 	if u.Port() != "" || u.Path != "" {
 		host = strings.ReplaceAll(host, ":", "-") + "-" + name
-		fmt.Fprintf(&r.git, "[url %s]\n\tinsteadOf = %s\n", quoted("ssh://"+user+"@"+host+u.EscapedPath()), quoted(c.URL))
+		fmt.Fprintf(&r.git, "[url %s]\n\tinsteadOf = %s\n", quoted("ssh://"+user+"@"+host+path), quoted("ssh://"+user+"@"+u.Host+path))
 	}
 	if u.Port() == "" && u.Path != "" { // as it is written in .gitmodules
-		fmt.Fprintf(&r.git, "\tinsteadOf = %s\n", quoted(user+"@"+u.Hostname()+":"+strings.TrimPrefix(u.EscapedPath(), "/")))
+		fmt.Fprintf(&r.git, "\tinsteadOf = %s\n", quoted(user+"@"+u.Host+":"+strings.TrimPrefix(path, "/")))
 	}
 	fmt.Fprintf(&r.ssh, "Host %s\n  HostName %s\n  User %s\n", host, u.Hostname(), user)
 	if u.Port() != "" {

@@ -87,6 +87,7 @@ func TestAccess_SSHTakesAKeyForAHostAPortOrAPath(t *testing.T) {
 	for _, tc := range []struct{ source, url, host, files string }{
 		{"ssh://git@git.example.com/other.git", "ssh://git@git.example.com/other.git", "git.example.com", "0"},
 		{"ssh://deploy@git.example.com:2222/x.git", "ssh://deploy@git.example.com-1/x.git", "git.example.com-1", "1"},
+		{"ssh://deploy@git.example.com:22220/x.git", "ssh://deploy@git.example.com:22220/x.git", "git.example.com", "0"},
 		{"ssh://git@git.example.com/platform/vpc.git", "ssh://git@git.example.com-2/platform/vpc.git", "git.example.com-2", "2"},
 		{"git@git.example.com:platform/vpc.git", "ssh://git@git.example.com-2/platform/vpc.git", "git.example.com-2", "2"},
 	} {

@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"encoding/pem"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -224,4 +226,25 @@ func TestModules_ThroughAProxy(t *testing.T) {
 	})
 	s.Applied(s.Revision())
 	s.Expect(proxy.Seen()).To(ContainElement(strings.TrimPrefix(url, "https://")))
+}
+
+// TestModules_OfAnOCIRegistryThatWantsAPassword: OpenTofu reads what docker would; a Secret for image pulls is put there.
+func TestModules_OfAnOCIRegistryThatWantsAPassword(t *testing.T) {
+	t.Parallel()
+	authority := networks.NewAuthority(t)
+	folder := t.TempDir()
+	NewWithT(t).Expect(os.WriteFile(filepath.Join(folder, "main.tf"), []byte(story.Greeting), 0o600)).To(Succeed())
+	host, config := authority.OCIRegistry("puller", modulePassword, folder)
+	s := story.New(t, system, callOf("oci://"+host+"/modules/greeting?tag=v1"))
+	secret := secretOf(s, "pull", map[string]string{corev1.DockerConfigJsonKey: config})
+	secret.Type = corev1.SecretTypeDockerConfigJson
+	s.Expect(system.Client.Create(s.Ctx, secret)).To(Succeed())
+	s.Create(trusting(s, authority.PEM))
+	s.Becomes(metav1.ConditionFalse, infrav1.ReasonTFExecInitFailed, ContainSubstring("oci://"+host))
+	s.Change(story.Auto, func(tf *infrav1.Terraform) {
+		tf.Spec.FileMappings = []infrav1.FileMapping{{
+			SecretRef: meta.SecretKeyReference{Name: "pull", Key: corev1.DockerConfigJsonKey}, Location: "home", Path: ".docker/config.json",
+		}}
+	})
+	s.Applied(s.Revision())
 }
