@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -501,6 +502,8 @@ func TestArtifacts_CallsNoAddressThatAGuardRefuses(t *testing.T) {
 			continue
 		}
 		g.Expect(err).To(MatchError(And(ContainSubstring("may not be called"), ContainSubstring("--egress-allowed-cidrs"))))
-		g.Expect(err.(*refusal).status).To(Equal(http.StatusForbidden))
+		var refused *refusal
+		g.Expect(errors.As(err, &refused)).To(BeTrue())
+		g.Expect(refused.status).To(Equal(http.StatusForbidden))
 	}
 }

@@ -93,7 +93,7 @@ func (r *WebhookReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	digest := webhooksDigest(tf)
-	if gate, _, in := decide.GateOf(&tf.Status, digest, tf.GetRetryInterval(), r.Clock()); gate == decide.GateOpen || in > 0 {
+	if gate, _, in := decide.GateOf(&tf.Status, digest, askAgain(tf), r.Clock()); gate == decide.GateOpen || in > 0 {
 		return ctrl.Result{}, nil // answered in the meantime
 	}
 	made, err := r.madePlan(ctx, tf)

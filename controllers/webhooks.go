@@ -4,10 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"time"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/decide"
 )
+
+const askAgainMin = time.Second
 
 // concludeWebhooks says what the webhooks say of the pending plan, and keeps the condition Plan in step with it.
 func (o *observation) concludeWebhooks(tf *infrav1.Terraform) {
@@ -15,9 +18,12 @@ func (o *observation) concludeWebhooks(tf *infrav1.Terraform) {
 	if !tf.Spec.AsksWebhooks() {
 		tf.Status.Webhooks = nil
 	}
-	p.Gate, p.GateMessage, p.AskIn = decide.GateOf(&tf.Status, webhooksDigest(tf), tf.GetRetryInterval(), o.now)
+	p.Gate, p.GateMessage, p.AskIn = decide.GateOf(&tf.Status, webhooksDigest(tf), askAgain(tf), o.now)
 	decide.Judge(tf, p, o.now)
 }
+
+// askAgain is the time after which webhooks that do not agree are asked again. They are others' servers.
+func askAgain(tf *infrav1.Terraform) time.Duration { return max(tf.GetRetryInterval(), askAgainMin) }
 
 // webhooksDigest stands for the webhooks that are to be asked, and for what the pending plan was made for; "" when there are none.
 func webhooksDigest(tf *infrav1.Terraform) string {

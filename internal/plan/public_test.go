@@ -136,9 +136,9 @@ func TestPublic_SaysWhatALargePlanLacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		limit        int
-		says         string
-		has, has_not []string
+		limit       int
+		says        string
+		has, hasNot []string
 	}{
 		{len(whole), "", []string{"planned_values", "resource_changes"}, []string{truncated}},
 		{len(whole) - 1, "planned_values", []string{"resource_changes"}, []string{"planned_values"}},
@@ -155,7 +155,7 @@ func TestPublic_SaysWhatALargePlanLacks(t *testing.T) {
 				t.Errorf("%d: no %s", c.limit, key)
 			}
 		}
-		for _, key := range c.has_not {
+		for _, key := range c.hasNot {
 			if document[key] != nil {
 				t.Errorf("%d: %s", c.limit, key)
 			}

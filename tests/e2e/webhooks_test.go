@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -72,7 +73,7 @@ func (p *policy) answers(answer string, hangs bool) {
 func (p *policy) asked() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append([]string(nil), p.sent...)
+	return slices.Clone(p.sent)
 }
 
 // hook asks the policy, with a token in the address.
