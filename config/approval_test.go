@@ -136,6 +136,12 @@ func protects(addresses ...string) func(*infrav1.Terraform) {
 	return spec(func(s *infrav1.TerraformSpec) { s.Approval = &infrav1.ApprovalSpec{Protect: addresses} })
 }
 
+func hooks(url string) func(*infrav1.Terraform) {
+	return spec(func(s *infrav1.TerraformSpec) {
+		s.Webhooks = []infrav1.Webhook{{Stage: "post-planning", URL: url, TestExpression: "${{ .passed }}"}}
+	})
+}
+
 func unlocks(how, id string) func(*infrav1.Terraform) {
 	return spec(func(s *infrav1.TerraformSpec) { s.TfState = &infrav1.TfStateSpec{ForceUnlock: how, LockIdentifier: id} })
 }
@@ -170,6 +176,8 @@ var strictDoors = map[string]door{
 	"unlock another lock":       {unlocks("yes", "1"), unlocks("yes", "2"), "spec.tfstate.forceUnlock: yes", false},
 	"unlock what is in the way": {nil, unlocks("auto", ""), "spec.tfstate.forceUnlock: auto", false},
 	"the state's guard":         {nil, annotated(infrav1.StateGuardOverrideAnnotation, "x"), "state-guard-override", false},
+	"another webhook":           {hooks("https://a.example"), hooks("https://b.example"), "spec.webhooks", true},
+	"no webhook":                {hooks("https://a.example"), spec(func(s *infrav1.TerraformSpec) { s.Webhooks = nil }), "spec.webhooks", true},
 	"protect less":              {protects("a", "b"), protects("a"), "spec.approval.protect", true},
 	"protect nothing":           {protects("a"), spec(func(s *infrav1.TerraformSpec) { s.Approval = nil }), "spec.approval.protect", true},
 }
@@ -319,6 +327,7 @@ func leavesFree(t *testing.T, w *approvalWorld) {
 		"disable":         approvePlan("disable"),
 		"replan":          approvePlan("replan"),
 		"protect more":    protects("a", "b"),
+		"a webhook more":  hooks("https://a.example"),
 		"no unlock":       unlocks("no", ""),
 		"no approve-plan": func(tf *infrav1.Terraform) { delete(tf.Annotations, infrav1.ApprovePlanAnnotation) },
 		"no flag at all": spec(func(s *infrav1.TerraformSpec) {

@@ -44,7 +44,7 @@ var (
 	api *apiserver.Server
 
 	kustomizations = []string{
-		"crd", "rbac", "tenants", "policies", "policies/annotation-only", "policies/strict", "manager", "samples", "default", "local",
+		"crd", "rbac", "tenants", "policies", "policies/annotation-only", "policies/strict", "manager", "egress", "samples", "default", "local",
 	}
 )
 

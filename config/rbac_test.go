@@ -160,15 +160,13 @@ func everyRequest(t *testing.T) []access {
 		}
 	}
 	g.Expect(len(all)).To(BeNumerically(">", 300))
-	for _, r := range []access{
-		{verb: "create", resource: "serviceaccounts/token"}, {verb: "create", resource: "pods/exec"}, {verb: "get", resource: "pods/log"},
-		{verb: "patch", group: infrav1.GroupVersion.Group, resource: "terraforms/status"},
-		{verb: "patch", group: infrav1.GroupVersion.Group, resource: "terraformruns/status"},
-		{verb: "approve", group: infrav1.GroupVersion.Group, resource: "terraforms"},
-	} {
-		all = append(all, r)
-	}
-	return all
+	return append(all,
+		access{verb: "create", resource: "serviceaccounts/token"}, access{verb: "create", resource: "pods/exec"},
+		access{verb: "get", resource: "pods/log"},
+		access{verb: "patch", group: infrav1.GroupVersion.Group, resource: "terraforms/status"},
+		access{verb: "patch", group: infrav1.GroupVersion.Group, resource: "terraformruns/status"},
+		access{verb: "approve", group: infrav1.GroupVersion.Group, resource: "terraforms"},
+	)
 }
 
 // allowed are those of the requests that a user may make in a namespace, or, for "", in all.

@@ -275,6 +275,14 @@ func (f *artifactFixture) refusesOthers(t *testing.T, w *world) {
 			"not good for audience", http.StatusUnauthorized,
 		},
 		{
+			"a token that was good", "", f.ShiftToken(t, f.ownToken(t, w), -2*time.Hour),
+			"not good for audience", http.StatusUnauthorized,
+		},
+		{
+			"a token that is not good yet", "", f.ShiftToken(t, f.ownToken(t, w), 2*time.Hour),
+			"not good for audience", http.StatusUnauthorized,
+		},
+		{
 			"another namespace", "", f.ownToken(t, neighbour),
 			"for its own runners", http.StatusForbidden,
 		},
@@ -306,7 +314,10 @@ func (f *artifactFixture) refusesOthers(t *testing.T, w *world) {
 			g.Expect(status).To(Equal(c.status))
 		})
 	}
-	NewWithT(t).Expect(f.upstream.hits.Load()).To(BeZero(), "nothing was asked of source-controller")
+	g := NewWithT(t)
+	g.Expect(f.upstream.hits.Load()).To(BeZero(), "nothing was asked of source-controller")
+	status, _ := f.get(t, w, w.run.Name, f.ShiftToken(t, f.ownToken(t, w), -time.Minute))
+	g.Expect(status).To(Equal(http.StatusOK), "a token made anew for the test is good as long as it has not expired")
 }
 
 func (f *artifactFixture) passesOnTrouble(t *testing.T, w *world) {

@@ -126,8 +126,19 @@ func newAuthority(now time.Time) (*x509.Certificate, crypto.Signer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	config := cert.Config{CommonName: "terraform-controller-ca", NotBefore: now.Add(-clockSkew)}
-	caCert, err := cert.NewSelfSignedCACert(config, key)
+	template := &x509.Certificate{
+		Subject:               pkix.Name{CommonName: "terraform-controller-ca"},
+		NotBefore:             now.Add(-clockSkew),
+		NotAfter:              now.Add(authorityLife),
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, nil, err
+	}
+	caCert, err := x509.ParseCertificate(der)
 	return caCert, key, err
 }
 

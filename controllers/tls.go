@@ -26,6 +26,7 @@ const (
 	// artifact endpoint.
 	CertificateSecret = "terraform-controller-tls"
 
+	authorityLife    = 10 * 365 * 24 * time.Hour
 	certificateLife  = 365 * 24 * time.Hour
 	certificateRenew = 30 * 24 * time.Hour
 	certificateCheck = time.Minute

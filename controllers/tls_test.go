@@ -57,6 +57,7 @@ func testCertificate(t *testing.T, server *apiserver.Server) {
 	for name, test := range map[string]func(*testing.T, *certificateFixture){
 		"replicas-serve-the-same":      replicasServeTheSame,
 		"renewed-under-the-same-ca":    renewedUnderTheSameCA,
+		"a-decade-of-handshakes":       aDecadeOfHandshakes,
 		"new-host-keeps-the-old":       newHostKeepsTheOld,
 		"deleted-secret-comes-back":    deletedSecretComesBack,
 		"nonsense-is-replaced":         nonsenseIsReplaced,

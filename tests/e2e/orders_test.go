@@ -197,9 +197,25 @@ func TestPlanAccount_PlansWithoutTheRightToChange(t *testing.T) {
 	} {
 		s.Expect(system.Client.Create(s.Ctx, obj)).To(Succeed())
 	}
-	s.Create(story.Auto, s.NamespaceVariable(), func(tf *infrav1.Terraform) { tf.Spec.PlanServiceAccountName = "planner" })
+	s.Create(story.Auto, s.NamespaceVariable(), func(tf *infrav1.Terraform) { tf.Spec.ServiceAccountName = "planner" })
+	s.Becomes(metav1.ConditionFalse, infrav1.ReasonTFExecApplyFailed, And(ContainSubstring("forbidden"), ContainSubstring("planner")))
+	s.Expect(apierrors.IsNotFound(system.Client.Get(s.Ctx, s.Key("settings"), &corev1.ConfigMap{}))).To(BeTrue(),
+		"whatever runs as the account of plans, it does not write what an apply does")
+
+	s.Change(func(tf *infrav1.Terraform) {
+		tf.Spec.ServiceAccountName, tf.Spec.PlanServiceAccountName = infrav1.DefaultServiceAccount, name.Name
+	})
 	s.Applied(s.Revision())
 	s.Expect(s.Color()).To(Equal("green"))
+	planned := map[string]bool{}
+	for _, run := range s.Runs() {
+		planned[run.Status.Runner.PodUID] = planned[run.Status.Runner.PodUID] || run.Spec.Operation == infrav1.OperationPlan
+	}
+	for _, run := range s.Runs() {
+		if run.Spec.Operation == infrav1.OperationApply && run.Status.Phase == infrav1.RunSucceeded {
+			s.Expect(planned[run.Status.Runner.PodUID]).To(BeFalse(), "the apply has a pod of its own, with its own account")
+		}
+	}
 	binding := &rbacv1.RoleBinding{}
 	s.Expect(system.Client.Get(s.Ctx, s.Key(infrav1.RunnerReportRole), binding)).To(Succeed())
 	s.Expect(binding.Subjects).To(HaveLen(2), "one account plans, the other applies")

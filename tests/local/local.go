@@ -58,6 +58,8 @@ type System struct {
 	*cluster.Cluster
 	// Controller is the process of the first replica.
 	Controller *cluster.Process
+	// ArtifactEndpoint is the address of the first replica's.
+	ArtifactEndpoint string
 
 	opts Options
 }
@@ -110,6 +112,9 @@ func (s *System) StartController(ctx context.Context, name string, args ...strin
 	artifacts, err := freeAddress()
 	if err != nil {
 		return nil, err
+	}
+	if s.ArtifactEndpoint == "" {
+		s.ArtifactEndpoint = artifacts
 	}
 	cmd := exec.Command(s.bin("terraform-controller"), append(append([]string{
 		"--metrics-addr=0", "--health-addr=" + health, "--artifact-addr=" + artifacts, "--artifact-adv-addr=" + artifacts,

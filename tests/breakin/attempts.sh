@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# What a tenant tries who has nothing but the kubeconfig of an editor of one namespace, with the strict policy on. docs/security.md
+# says of each attempt why it has to fail. Each has to be refused, and for the reason that is given here: anything else ends
+# the script.
+#
+#   KUBECONFIG=<the tenant's> attempts.sh NAMESPACE OTHER ARTIFACTS
+#
+# NAMESPACE is the tenant's own, which holds the Terraform objects net (a plan waits) and doomed (it destroys on deletion),
+# and the account tf-runner. OTHER is another tenant's. ARTIFACTS is the address of the artifact endpoint.
+set -uo pipefail
+
+namespace=$1 other=$2 artifacts=$3
+controller=system:serviceaccount:flux-system:terraform-controller
+group=infra.contrib.fluxcd.io
+count=0
+
+# attempt TITLE TEXT COMMAND...: the command has to fail, and to say TEXT.
+attempt() {
+  local title=$1 text=$2 said
+  shift 2
+  count=$((count + 1))
+  if said=$("$@" 2>&1); then
+    echo "BROKEN IN: $title: $said"
+    exit 1
+  fi
+  if [[ $said != *"$text"* ]]; then
+    echo "FAILED OTHERWISE: $title: $said"
+    exit 1
+  fi
+  echo "refused $count: $title"
+}
+
+own() { kubectl -n "$namespace" "$@"; }
+
+create() { own create -f - <<<"$1"; }
+
+merge() { own patch "$1" "$2" --type=merge -p "$3"; }
+
+status() { own patch "$1" "$2" --subresource=status --type=merge -p "$3"; }
+
+# fetch asks for another tenant's artifact, with a token that is good for the endpoint.
+fetch() {
+  local token
+  token=$(own create token tf-runner --audience=terraform-controller) || return 0
+  kubectl --kubeconfig=/dev/null --server="$artifacts" --insecure-skip-tls-verify --token="$token" get --raw "/artifacts/$other/$1"
+}
+
+run=$(own get terraformruns -o jsonpath='{.items[0].metadata.name}')
+plan=$(own get terraform net -o jsonpath='{.status.plan.pending}')
+theirs=net-00000000
+
+attempt "approve the plan by annotation" "the verb approve on terraforms is needed" \
+  own annotate terraform net "$group/approve-plan=$plan"
+attempt "approve the plan by its id in the spec" "the verb approve on terraforms is needed" \
+  merge terraform net "{\"spec\":{\"approvePlan\":\"$plan\"}}"
+attempt "have every plan applied" "the verb approve on terraforms is needed" \
+  merge terraform net '{"spec":{"approvePlan":"auto"}}'
+attempt "force the plan through the older version of the API" "the verb approve on terraforms is needed" \
+  merge terraforms.v1alpha1.$group net '{"spec":{"force":true}}'
+attempt "name somebody else as the approver" "is set by an approval" \
+  own annotate terraform net "$group/approved-by=the-boss"
+attempt "write the approval into the status" "forbidden" \
+  status terraform net "{\"status\":{\"approval\":{\"planId\":\"$plan\",\"by\":\"the-boss\"}}}"
+attempt "destroy resources by a deletion" "the verb approve on terraforms is needed" \
+  own delete terraform doomed --wait=false
+attempt "make a run of one's own" "forbidden" create "
+apiVersion: $group/v1alpha2
+kind: TerraformRun
+metadata: {name: net-forged}
+spec: {operation: Plan, reason: x, target: x, generation: 1, podName: net-tf-runner, hostname: net-x}"
+attempt "alter a run" "forbidden" \
+  merge terraformrun "$run" '{"spec":{"cancel":{"reason":"x"}}}'
+attempt "say that a run has done something else" "forbidden" \
+  status terraformrun "$run" '{"status":{"plan":{"id":"plan-x"}}}'
+attempt "fetch another tenant's module" "orbidden" fetch "$theirs"
+attempt "read the key of the artifact endpoint" "forbidden" \
+  kubectl -n flux-system get secret terraform-controller-tls
+attempt "read another tenant's state" "forbidden" \
+  kubectl -n "$other" get secret tfstate-default-net
+attempt "work as the controller" "forbidden" \
+  own --as="$controller" annotate terraform net a=b
+attempt "get a token of the controller" "forbidden" \
+  kubectl -n flux-system create token terraform-controller
+attempt "give oneself the verb approve" "forbidden" \
+  own create rolebinding approver --clusterrole=terraform-approver --serviceaccount="$namespace:tenant"
+attempt "take the label of the strict policy away" "forbidden" \
+  kubectl label namespace "$namespace" "$group/approval-"
+attempt "switch the policy off" "forbidden" \
+  kubectl delete validatingadmissionpolicybinding terraform-approve-spec
+
+own create -f - >/dev/null <<END
+apiVersion: $group/v1alpha2
+kind: Terraform
+metadata: {name: thief}
+spec: {interval: 1h, sourceRef: {kind: GitRepository, name: infra, namespace: $other}}
+END
+attempt "plan another tenant's source" "AccessDenied" \
+  bash -c "kubectl -n $namespace wait terraform/thief --for=jsonpath='{.status.conditions[?(@.type==\"Ready\")].reason}'=AccessDenied --timeout=1m >/dev/null &&
+    kubectl -n $namespace get terraform thief -o jsonpath='{.status.conditions[?(@.type==\"Ready\")].reason}' && false"
+
+echo "$count attempts, all refused"
