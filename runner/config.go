@@ -37,6 +37,16 @@ type Config struct {
 	Now func() time.Time
 	// Log gets what happens, and what the engine says, redacted.
 	Log logr.Logger
+	// Chatter says how much of the engine goes to the log.
+	Chatter Chatter
+}
+
+// Chatter is what a user wants to see of the engine in the runner's log. What is secret is in neither.
+type Chatter struct {
+	// Quiet: nothing of what the engine says.
+	Quiet bool
+	// Plan: each plan that has changes, as a person reads it.
+	Plan bool
 }
 
 // Artifacts is the controller's artifact endpoint.

@@ -59,6 +59,9 @@ func (j *job) plan(ctx context.Context) error {
 	described.Changes = planChanges(changes)
 	rendered, _ := plan.Render(made, maxRendered)
 	described.Rendered = plan.Truncate(j.secrets.text(rendered), maxRendered)
+	if j.cfg.Chatter.Plan {
+		j.log.Info("planned", "plan", described.Rendered)
+	}
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan = described })
 	return nil
 }

@@ -165,7 +165,7 @@ func TestSave_NumbersChunksInOrder(t *testing.T) {
 }
 
 func TestSave_MendsWhatAnEarlierTryLeft(t *testing.T) {
-	compat.Shows(t, "plan-secret.write")
+	compat.Shows(t, "plan-secret.write", "weak.24")
 	g := NewWithT(t)
 	o := object(api.Namespace(t), "network")
 	p := planOf([]byte("a plan"))
@@ -219,7 +219,7 @@ func TestSave_FindsANameForEveryObject(t *testing.T) {
 }
 
 func TestLoad_GivesOnlyWhatWasStored(t *testing.T) {
-	compat.Shows(t, "plan-secret.read")
+	compat.Shows(t, "plan-secret.read", "weak.24")
 	big := planOf(incompressible(2_500_000, 1))
 	big.Extra = []byte("extra")
 	part := func(i string) string { return "tfplan-default-network-" + short(big) + i }
