@@ -82,7 +82,7 @@ func TestApplyDecision_KeepsTheTransitionTimeOfWhatDoesNotChange(t *testing.T) {
 }
 
 func TestConditions_HaveABoundedMessage(t *testing.T) {
-	compat.Shows(t, "condition.messages")
+	compat.Shows(t, "condition.messages", "limit.scripts")
 	g := NewWithT(t)
 	tf := object()
 	applyDecision(tf, &observation{now: noon}, decide.Decision{Posture: decide.Retrying, Ready: decide.Ready{

@@ -78,9 +78,12 @@ const (
 	outputsTime = 5 * time.Minute
 )
 
+// maxDirName is what a file system takes, with room for the endings of files that stand beside the directory.
+const maxDirName = 255 - 32
+
 // dir is the working directory of an object: the same for each of its runs, as a plan holds absolute paths.
 func (c *Config) dir(name string) string {
-	return filepath.Join(c.Root, c.Namespace+"-"+name)
+	return filepath.Join(c.Root, v1alpha2.SafeName(maxDirName, c.Namespace+"-", name, ""))
 }
 
 // limit is the time that a step may take: spec.timeouts, or its documented default.

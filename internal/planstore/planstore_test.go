@@ -118,7 +118,7 @@ func TestSave_WritesASmallPlanAsTheIncumbentsToolsExpect(t *testing.T) {
 }
 
 func TestSave_ThenLoadGivesTheSamePlan(t *testing.T) {
-	compat.Shows(t, "plan-secret.size")
+	compat.Shows(t, "plan-secret.size", "limit.plan")
 	for _, tc := range []struct {
 		name    string
 		secrets int
@@ -197,7 +197,7 @@ func TestSave_LeavesASecretOfAnotherObjectAlone(t *testing.T) {
 }
 
 func TestSave_FindsANameForEveryObject(t *testing.T) {
-	compat.Shows(t, "plan-secret.name")
+	compat.Shows(t, "plan-secret.name", "limit.names")
 	for name, tc := range map[string]struct{ workspace, object string }{
 		"the longest object":        {"default", strings.Repeat("a", 253)},
 		"a long one, cut at a dot":  {"d", strings.Repeat("a", 212) + "." + strings.Repeat("b", 40)},
