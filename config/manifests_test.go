@@ -33,6 +33,7 @@ import (
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/tests/apiserver"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 const (
@@ -125,6 +126,7 @@ func TestManifests_AreAcceptedByTheServer(t *testing.T) {
 }
 
 func TestRBAC_ControllerHasWhatItNeedsAndNoMore(t *testing.T) {
+	compat.Shows(t, "promise.multi-tenancy")
 	ensureNamespace(t, "flux-system")
 	apply(t, "rbac")
 	const infra, rbac, secret = "infra.contrib.fluxcd.io", "rbac.authorization.k8s.io", "terraform-controller-tls"

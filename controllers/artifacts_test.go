@@ -27,6 +27,7 @@ import (
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/egress"
 	"github.com/terraform-controller/terraform-controller/tests/apiserver"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 const (
@@ -219,6 +220,7 @@ func serves(status int, body string) http.HandlerFunc {
 }
 
 func TestArtifactEndpoint(t *testing.T) {
+	compat.Shows(t, "promise.multi-tenancy")
 	f := startArtifacts(t, api)
 	own := f.newWorld(t, "infra")
 	t.Run("serves the run's own pod", func(t *testing.T) { f.servesItsRun(t, own) })

@@ -25,7 +25,7 @@ func readyAt(revision string, change ...func(*infrav1.Terraform)) *infrav1.Terra
 }
 
 func TestReadyByStatus(t *testing.T) {
-	compat.Shows(t, "spec.dependsOn", "condition.Ready=False/DependencyNotReady")
+	compat.Shows(t, "spec.dependsOn", "condition.Ready=False/DependencyNotReady", "weak.22")
 	ready := func(status metav1.ConditionStatus, reason string) func(*infrav1.Terraform) {
 		return func(tf *infrav1.Terraform) {
 			tf.Status.Conditions[0].Status, tf.Status.Conditions[0].Reason = status, reason

@@ -102,6 +102,7 @@ func eventObject() *infrav1.Terraform {
 }
 
 func TestEventQueue_NeverWaitsAndDropsTheOldest(t *testing.T) {
+	compat.Shows(t, "flag.--events-addr")
 	g := NewWithT(t)
 	q := startQueue(t, 3, eventWait)
 	q.Eventf(eventObject(), corev1.EventTypeNormal, "Planned", "event %d", 0)
@@ -143,7 +144,7 @@ func TestEventQueue_StopsWithinItsLimit(t *testing.T) {
 }
 
 func TestEventQueue_TellsNotificationControllerAllItNeeds(t *testing.T) {
-	compat.Shows(t, "event.reportingController")
+	compat.Shows(t, "event.reportingController", "use.receivers-and-alerts")
 	g := NewWithT(t)
 	bodies := make(chan eventv1.Event, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

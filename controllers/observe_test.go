@@ -12,7 +12,7 @@ import (
 )
 
 func TestPlanIn_FollowsIntervalAndMode(t *testing.T) {
-	compat.Shows(t, "spec.disableDriftDetection")
+	compat.Shows(t, "spec.disableDriftDetection", "use.drift-detection-disabled", "use.intervals")
 	planned := metav1.NewTime(noon.Add(-4 * time.Minute))
 	for name, tc := range map[string]struct {
 		reason string
@@ -37,7 +37,7 @@ func TestPlanIn_FollowsIntervalAndMode(t *testing.T) {
 }
 
 func TestFailureOf_HasTheReasonThatUsersKnow(t *testing.T) {
-	compat.Shows(t, "condition.Ready=False/DriftDetectionFailed")
+	compat.Shows(t, "condition.Ready=False/DriftDetectionFailed", "weak.13")
 	for name, tc := range map[string]struct {
 		reason  string
 		failure *infrav1.RunFailure

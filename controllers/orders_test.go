@@ -12,7 +12,9 @@ import (
 )
 
 func TestRetryWait(t *testing.T) {
-	compat.Shows(t, "spec.retryInterval", "spec.retryStrategy", "spec.maxRetryInterval")
+	compat.Shows(t, "spec.retryInterval", "spec.retryStrategy", "spec.maxRetryInterval", "use.intervals",
+		"documented.retry-interval",
+	)
 	minute := metav1.Duration{Duration: time.Minute}
 	cases := map[string]struct {
 		reason string
@@ -98,7 +100,7 @@ func TestUnlockOrder(t *testing.T) {
 }
 
 func TestExhausted(t *testing.T) {
-	compat.Shows(t, "spec.remediation")
+	compat.Shows(t, "spec.remediation", "weak.8")
 	cases := map[string]struct {
 		reason   string
 		limit    *infrav1.Remediation

@@ -22,6 +22,9 @@ const (
 	maxHostnamePrefix = 40
 	instanceDigits    = 8
 
+	maxFileName = 255
+	uidLength   = 36
+
 	safeToEvictAnnotation  = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 	doNotDisruptAnnotation = "karpenter.sh/do-not-disrupt"
 )
@@ -49,6 +52,9 @@ type RunnerConfig struct {
 
 	// ProxyEnv are the controller's own HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as far as they are set.
 	ProxyEnv []corev1.EnvVar
+
+	// LogEnv are switches of the runner's log that the controller has been given for all of them.
+	LogEnv []corev1.EnvVar
 }
 
 // installImage is where the runner binary of this release is found.
@@ -69,9 +75,11 @@ type PodInput struct {
 	Config RunnerConfig
 }
 
-// PodName is the name of the runner pod of an object: `<name>-tf-runner`, with a hash in the middle where that
-// would be longer than an object's name may be.
-func PodName(tf *infrav1.Terraform) string { return infrav1.SafeObjectName("", tf.Name, podNameSuffix) }
+// PodName is the name of the runner pod of an object: `<name>-tf-runner`, with a hash in the middle where a kubelet could
+// not start a pod of that name: it makes a folder NAMESPACE_NAME_UID for its logs.
+func PodName(tf *infrav1.Terraform) string {
+	return infrav1.SafeName(maxFileName-uidLength-len("__")-len(tf.Namespace), "", tf.Name, podNameSuffix)
+}
 
 // Hostname is the hostname of a runner pod: the first 40 characters of the object's name, dots made dashes, and
 // random, which has to be a few lower-case letters and digits that no other pod of the object had. A lock's "Who"

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -89,7 +90,7 @@ func runnerEnv(in PodInput, spec *infrav1.TerraformSpec) []corev1.EnvVar {
 		{Name: envIdle, Value: strconv.Itoa(int(idle.Seconds()))},
 		{Name: envDownloads, Value: strconv.FormatBool(in.Config.EngineDownloads)},
 	}
-	return append(env, in.Config.ProxyEnv...)
+	return slices.Concat(env, in.Config.ProxyEnv, in.Config.LogEnv)
 }
 
 // fieldEnv names the API version, as the API server does, so that a golden file equals what is stored.

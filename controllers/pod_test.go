@@ -101,7 +101,8 @@ func TestBuildPod_MatchesGoldenFiles(t *testing.T) {
 		"spec.runnerPodTemplate.spec.initContainers", "spec.runnerPodTemplate.spec.hostAliases",
 		"spec.runnerPodTemplate.spec.priorityClassName", "spec.runnerPodTemplate.spec.securityContext",
 		"spec.runnerPodTemplate.spec.resources", "spec.planServiceAccountName", "key.infra.contrib.fluxcd.io/terraform",
-		"key.app.kubernetes.io/created-by, name, instance",
+		"key.app.kubernetes.io/created-by, name, instance", "use.aws-irsa", "use.runner-pods", "use.azure",
+		"env.HTTP_PROXY, HTTPS_PROXY, NO_PROXY",
 	)
 	proxies := []corev1.EnvVar{
 		{Name: "HTTP_PROXY", Value: "http://proxy:3128"},
@@ -112,6 +113,7 @@ func TestBuildPod_MatchesGoldenFiles(t *testing.T) {
 		"default": func(*PodInput) {},
 		"proxies-then-user-template": func(in *PodInput) {
 			in.Config.ProxyEnv = proxies
+			in.Config.LogEnv = []corev1.EnvVar{{Name: "DISABLE_TF_LOGS", Value: "1"}}
 			in.Run.Spec.Terraform.RunnerPodTemplate = fullTemplate()
 		},
 		"foreign-image-gets-the-runner-installed": func(in *PodInput) {
@@ -158,7 +160,7 @@ func TestBuildPod_LeavesItsInputAlone(t *testing.T) {
 }
 
 func TestBuildPod_TellsAForeignImageByItsRepository(t *testing.T) {
-	compat.Shows(t, "spec.runnerPodTemplate.spec.image")
+	compat.Shows(t, "spec.runnerPodTemplate.spec.image", "use.runner-image")
 	for _, c := range []struct {
 		image, config, install string
 		foreign                bool
@@ -192,7 +194,7 @@ func TestBuildPod_TellsAForeignImageByItsRepository(t *testing.T) {
 }
 
 func TestBuildPod_InstanceLabelIsValidForEveryRevision(t *testing.T) {
-	compat.Shows(t, "key.app.kubernetes.io/created-by, name, instance")
+	compat.Shows(t, "key.app.kubernetes.io/created-by, name, instance", "weak.23")
 	for revision, want := range map[string]string{
 		"main@sha1:0123456789abcdef":             "tf-runner-01234567",
 		"refs/heads/a@sha256:abcdef0123456789":   "tf-runner-abcdef01",
@@ -220,12 +222,13 @@ func TestNames_AreValidForEveryObject(t *testing.T) {
 	} {
 		t.Run(name[:min(len(name), 20)], func(t *testing.T) {
 			g := NewWithT(t)
-			tf := &infrav1.Terraform{ObjectMeta: metav1.ObjectMeta{Name: name}}
+			tf := &infrav1.Terraform{ObjectMeta: metav1.ObjectMeta{Namespace: strings.Repeat("n", 63), Name: name}}
 			g.Expect(validation.IsDNS1123Label(Hostname(name, "x7k2m9qp"))).To(BeEmpty())
 			g.Expect(Hostname(name, "x7k2m9qp")).To(HaveSuffix("-x7k2m9qp"))
 			g.Expect(validation.IsDNS1123Subdomain(PodName(tf))).To(BeEmpty())
 			g.Expect(PodName(tf)).To(HaveSuffix("-tf-runner"))
-			if len(name) <= 243 {
+			g.Expect(len(tf.Namespace+"_"+PodName(tf)+"_1b0c8f0e-5a2d-4e2f-9a5e-0d3a5b6c7d8e")).To(BeNumerically("<=", 255), "the kubelet's folder")
+			if len(name) <= 144 {
 				g.Expect(PodName(tf)).To(Equal(name+"-tf-runner"), "the incumbent's name")
 			}
 		})

@@ -40,7 +40,7 @@ var (
 // TestApplyDecision_IsLegal: every status that is left behind is one that kstatus and Flux understand. A plan that waits
 // on a new target is the design's one exception to Flux's checker: Ready is Unknown there without Reconciling.
 func TestApplyDecision_IsLegal(t *testing.T) {
-	compat.Shows(t, "status.observedGeneration", "status.conditions", "condition.Reconciling/Progressing")
+	compat.Shows(t, "status.observedGeneration", "status.conditions", "condition.Reconciling/Progressing", "weak.20")
 	polarity := &check.Conditions{NegativePolarity: []string{meta.StalledCondition, meta.ReconcilingCondition}}
 	ready := func(s decide.Status, reason string) decide.Ready {
 		return decide.Ready{Status: s, Reason: reason, Message: reason}
@@ -74,6 +74,7 @@ func TestApplyDecision_IsLegal(t *testing.T) {
 }
 
 func TestApplyDecision_KeepsTheTransitionTimeOfWhatDoesNotChange(t *testing.T) {
+	compat.Shows(t, "weak.21")
 	g := NewWithT(t)
 	tf := object(wasReady)
 	tf.Status.Conditions[0].LastTransitionTime = metav1.NewTime(noon.Add(-time.Hour))
@@ -83,7 +84,7 @@ func TestApplyDecision_KeepsTheTransitionTimeOfWhatDoesNotChange(t *testing.T) {
 }
 
 func TestConditions_HaveABoundedMessage(t *testing.T) {
-	compat.Shows(t, "condition.messages")
+	compat.Shows(t, "condition.messages", "limit.scripts")
 	g := NewWithT(t)
 	tf := object()
 	applyDecision(tf, &observation{now: noon}, decide.Decision{Posture: decide.Retrying, Ready: decide.Ready{

@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func TestTarget(t *testing.T) {
@@ -66,6 +67,7 @@ func TestTarget(t *testing.T) {
 }
 
 func TestRunName(t *testing.T) {
+	compat.Shows(t, "limit.names")
 	g := NewWithT(t)
 	tf := &infrav1.Terraform{ObjectMeta: metav1.ObjectMeta{Name: "net", UID: types.UID("u1")}}
 	g.Expect(RunName(tf, 1)).To(MatchRegexp(`^net-[0-9a-f]{8}$`))

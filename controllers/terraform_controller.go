@@ -92,7 +92,7 @@ func (r *TerraformReconciler) Reconcile(ctx context.Context, req ctrl.Request) (
 // pod's process has ended.
 func (r *TerraformReconciler) releaseOrphan(ctx context.Context, req ctrl.Request) error {
 	pod := &corev1.Pod{}
-	name := PodName(&infrav1.Terraform{ObjectMeta: metav1.ObjectMeta{Name: req.Name}})
+	name := PodName(&infrav1.Terraform{ObjectMeta: metav1.ObjectMeta{Namespace: req.Namespace, Name: req.Name}})
 	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: req.Namespace, Name: name}, pod); err != nil {
 		return client.IgnoreNotFound(err)
 	}

@@ -98,7 +98,7 @@ func (j *job) prepareApply(ctx context.Context) error {
 		return j.engineFailure(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
 	j.secrets.add(plan.Secrets(made)...)
-	changes, err := sealed(ctx, &j.cfg, j.owner, made)
+	changes, err := j.sealed(ctx, made)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
 	}

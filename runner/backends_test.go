@@ -14,7 +14,7 @@ import (
 )
 
 func TestExecute_GuardsStatesThatOnlyTheEngineCanRead(t *testing.T) {
-	compat.Shows(t, "spec.backendConfig.customConfiguration")
+	compat.Shows(t, "spec.backendConfig.customConfiguration", "use.custom-backend")
 	g := NewWithT(t)
 	state := filepath.Join(t.TempDir(), "state")
 	w := newWorld(t, oneResource(), func(s *v1alpha2.TerraformSpec) {
@@ -69,7 +69,7 @@ resource "terraform_data" "bad" {
 }
 
 func TestDisabledBackend_IsTheModulesOwn(t *testing.T) {
-	compat.Shows(t, "spec.destroy", "spec.backendConfig.disable", "plan-secret.content")
+	compat.Shows(t, "spec.destroy", "spec.backendConfig.disable", "plan-secret.content", "weak.1")
 	g := NewWithT(t)
 	state := filepath.Join(t.TempDir(), "state")
 	files := oneResource()

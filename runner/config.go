@@ -43,6 +43,16 @@ type Config struct {
 	Now func() time.Time
 	// Log gets what happens, and what the engine says, redacted.
 	Log logr.Logger
+	// Chatter says how much of the engine goes to the log.
+	Chatter Chatter
+}
+
+// Chatter is what a user wants to see of the engine in the runner's log. What is secret is in neither.
+type Chatter struct {
+	// Quiet: nothing of what the engine says.
+	Quiet bool
+	// Plan: each plan that has changes, as a person reads it.
+	Plan bool
 }
 
 // Artifacts is the controller's artifact endpoint.
@@ -74,9 +84,12 @@ const (
 	outputsTime = 5 * time.Minute
 )
 
+// maxDirName is what a file system takes, with room for the endings of files that stand beside the directory.
+const maxDirName = 255 - 32
+
 // dir is the working directory of an object: the same for each of its runs, as a plan holds absolute paths.
 func (c *Config) dir(name string) string {
-	return filepath.Join(c.Root, c.Namespace+"-"+name)
+	return filepath.Join(c.Root, v1alpha2.SafeName(maxDirName, c.Namespace+"-", name, ""))
 }
 
 // limit is the time that a step may take: spec.timeouts, or its documented default.

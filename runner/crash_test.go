@@ -204,6 +204,7 @@ func TestExecute_BeginsNothingOnceThePodIsToldToEnd(t *testing.T) {
 
 // A state that somebody has committed is not pushed, and a committed workspace is not selected.
 func TestExecute_LeavesNothingOfTheEngineInTheArtifact(t *testing.T) {
+	compat.Shows(t, "weak.18")
 	g := NewWithT(t)
 	w := newWorld(t, map[string]string{
 		"main.tf": `

@@ -16,7 +16,7 @@ import (
 
 func TestExecute_PlansAppliesAndDestroys(t *testing.T) {
 	compat.Shows(t, "spec.enableInventory", "status.inventory", "plan-secret.without-changes", "cleanup.plan-after-apply",
-		"outputs.available", "outputs.after-destroy", "outputs.by-hand",
+		"outputs.available", "outputs.after-destroy", "outputs.by-hand", "documented.engine-version", "weak.12", "weak.25",
 	)
 	g := NewWithT(t)
 	w := newWorld(t, map[string]string{

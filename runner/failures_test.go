@@ -266,7 +266,7 @@ func (w *world) rewriteState(change func(map[string]any)) {
 }
 
 func TestExecute_NamesTheHolderOfALock(t *testing.T) {
-	compat.Shows(t, "spec.tfstate.forceUnlock", "condition.Ready=False/LockHeld")
+	compat.Shows(t, "spec.tfstate.forceUnlock", "condition.Ready=False/LockHeld", "weak.17")
 	g := NewWithT(t)
 	w := newWorld(t, oneResource(), nil)
 	w.plan()

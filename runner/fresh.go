@@ -36,7 +36,7 @@ func (j *job) confirm(ctx context.Context, stored *tfjson.Plan, changes *plan.Ch
 		return j.engineFailure(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
 	j.secrets.add(plan.Secrets(fresh)...)
-	now, err := sealed(ctx, &j.cfg, j.owner, fresh)
+	now, err := j.sealed(ctx, fresh)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
 	}

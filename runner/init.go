@@ -29,6 +29,9 @@ func (j *job) engineOptions() engine.Options {
 // observe takes in what the engine says while it works.
 func (j *job) observe(e engine.Event) {
 	j.progress.Observe(e)
+	if j.cfg.Chatter.Quiet {
+		return
+	}
 	level := 0
 	switch e.Type {
 	case engine.EventVersion, engine.EventApplyProgress, "refresh_start", "refresh_complete":

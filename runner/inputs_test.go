@@ -34,7 +34,7 @@ func (w *world) failsToPlan(reason, message string) {
 }
 
 func TestTfVarsFiles_OverrideInOrderAlsoAtApply(t *testing.T) {
-	compat.Shows(t, "spec.tfVarsFiles")
+	compat.Shows(t, "spec.tfVarsFiles", "weak.16")
 	g := NewWithT(t)
 	w := newWorld(t, map[string]string{
 		"app/main.tf": `
@@ -89,7 +89,9 @@ func TestTfVarsFiles_SayWhatIsMissing(t *testing.T) {
 }
 
 func TestExecute_PassesOnHowThePlanAndTheApplyAreMade(t *testing.T) {
-	compat.Shows(t, "spec.upgradeOnInit", "spec.tfstate.lockTimeout", "spec.targets", "spec.parallelism", "spec.plan.lock")
+	compat.Shows(t, "spec.upgradeOnInit", "spec.tfstate.lockTimeout", "spec.targets", "spec.parallelism", "spec.plan.lock",
+		"use.plan-options", "use.lock-file", "weak.16",
+	)
 	g := NewWithT(t)
 	said := filepath.Join(t.TempDir(), "said")
 	w := newWorld(t, oneResource(), func(s *v1alpha2.TerraformSpec) {
@@ -117,7 +119,7 @@ func fileMapping(secret, key, location, path string) v1alpha2.FileMapping {
 }
 
 func TestFileMappings_AreThereInEveryRun(t *testing.T) {
-	compat.Shows(t, "spec.fileMappings")
+	compat.Shows(t, "spec.fileMappings", "use.lock-file")
 	g := NewWithT(t)
 	w := newWorld(t, map[string]string{
 		"app/main.tf": `
@@ -196,7 +198,7 @@ func (w *world) withoutCLIConfig() {
 }
 
 func TestCLIConfig_IsTheEnginesInEveryRun(t *testing.T) {
-	compat.Shows(t, "spec.cliConfigSecretRef")
+	compat.Shows(t, "spec.cliConfigSecretRef", "use.private-registries")
 	g := NewWithT(t)
 	w := newWorld(t, map[string]string{"main.tf": `
 resource "null_resource" "x" {
@@ -237,7 +239,7 @@ func TestCLIConfig_SaysWhatIsWrong(t *testing.T) {
 }
 
 func TestBackendConfigsFrom_CompleteTheBackend(t *testing.T) {
-	compat.Shows(t, "spec.backendConfigsFrom", "spec.backendConfigsFrom.optional", "init.backend-config")
+	compat.Shows(t, "spec.backendConfigsFrom", "spec.backendConfigsFrom.optional", "init.backend-config", "use.custom-backend")
 	g := NewWithT(t)
 	said := filepath.Join(t.TempDir(), "said")
 	state := filepath.Join(t.TempDir(), "state-of-${a}")
@@ -301,6 +303,7 @@ func TestBackendConfigsFrom_SayWhatIsWrong(t *testing.T) {
 }
 
 func TestTemplates_ArePartOfThePlan(t *testing.T) {
+	compat.Shows(t, "use.primitive-modules")
 	g := NewWithT(t)
 	w := newWorld(t, map[string]string{
 		"app/main.tf": "this is replaced",

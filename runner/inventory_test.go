@@ -11,7 +11,7 @@ import (
 )
 
 func TestInventory_TakesWhateverTheStateHolds(t *testing.T) {
-	compat.Shows(t, "status.inventory", "format.inventory")
+	compat.Shows(t, "status.inventory", "format.inventory", "weak.13")
 	g := NewWithT(t)
 	resource := func(name string, attributes map[string]any) *tfjson.StateResource {
 		return &tfjson.StateResource{Name: name, Type: "blub", AttributeValues: attributes}

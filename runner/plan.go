@@ -40,7 +40,7 @@ func (j *job) plan(ctx context.Context) error {
 		return j.engineFailure(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
 	j.secrets.add(plan.Secrets(made)...)
-	changes, err := sealed(ctx, &j.cfg, j.owner, made)
+	changes, err := j.sealed(ctx, made)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
@@ -63,15 +63,18 @@ func (j *job) plan(ctx context.Context) error {
 	if described.JSON, err = planForWebhooks(j.spec, made, j.secrets.text); err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
+	if j.cfg.Chatter.Plan {
+		j.log.Info("planned", "plan", described.Rendered)
+	}
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan = described })
 	return nil
 }
 
 // sealed are the changes of a plan, with digests under the object's own key, which is the same for all its plans.
-func sealed(ctx context.Context, cfg *Config, owner *v1alpha2.Terraform, made *tfjson.Plan) (*plan.Changes, error) {
+func (j *job) sealed(ctx context.Context, made *tfjson.Plan) (*plan.Changes, error) {
 	var key []byte
 	err := retry(ctx, apiPatience, func(ctx context.Context) (err error) {
-		key, err = planstore.Key(ctx, cfg.Client, owner)
+		key, err = planstore.Key(ctx, j.cfg.Client, j.owner)
 		return err
 	})
 	if err != nil {

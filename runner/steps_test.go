@@ -1,6 +1,8 @@
 package runner_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -11,7 +13,7 @@ import (
 
 // TestExecute_SaysWhichStepFails: what only a wrapper in place of the engine brings about.
 func TestExecute_SaysWhichStepFails(t *testing.T) {
-	compat.Shows(t, "condition.Ready=False/SelectWorkspaceFailed", "condition.Ready=False/TFExecOutputFailed")
+	compat.Shows(t, "condition.Ready=False/SelectWorkspaceFailed", "condition.Ready=False/TFExecOutputFailed", "weak.13")
 	for _, tc := range []struct {
 		name, why, fails string
 		reason           string
@@ -32,4 +34,18 @@ func TestExecute_SaysWhichStepFails(t *testing.T) {
 			g.Expect(run.Status.Step).To(Equal(tc.step))
 		})
 	}
+}
+
+// TestExecute_FindsNothingOfAnEarlierRun: a pod that was interrupted may have left its directory, at the same path.
+func TestExecute_FindsNothingOfAnEarlierRun(t *testing.T) {
+	compat.Shows(t, "weak.18")
+	g := NewWithT(t)
+	files := oneResource()
+	files["more.tf"] = `resource "terraform_data" "b" {}`
+	w := newWorld(t, files, nil)
+	g.Expect(w.plan().Status.Plan.Short).To(Equal("+2 ~0 -0"))
+	stray := filepath.Join(w.cfg.Root, w.namespace+"-demo", "stray.auto.tfvars")
+	g.Expect(os.WriteFile(stray, []byte("no = HCL {"), 0o600)).To(Succeed(), "the directory is where it was")
+	delete(w.files, "more.tf")
+	g.Expect(w.plan().Status.Plan.Short).To(Equal("+1 ~0 -0"), "what a commit has removed is gone")
 }

@@ -124,7 +124,12 @@ func SafeLabelValue(s string) string {
 // SafeObjectName is prefix, name and suffix. Where that is longer than an object's name may be, the name is cut, and 16 hex
 // digits of its sha256 tell it from others.
 func SafeObjectName(prefix, name, suffix string) string {
-	if room := maxObjectName - len(prefix) - len(suffix); len(name) > room {
+	return SafeName(maxObjectName, prefix, name, suffix)
+}
+
+// SafeName is like SafeObjectName, for what may not be as long: limit counts bytes.
+func SafeName(limit int, prefix, name, suffix string) string {
+	if room := limit - len(prefix) - len(suffix); len(name) > room {
 		sum := sha256.Sum256([]byte(name))
 		name = strings.TrimRight(name[:room-labelHashDigits-1], "-.") + "-" + hex.EncodeToString(sum[:])[:labelHashDigits]
 	}

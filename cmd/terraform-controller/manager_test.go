@@ -8,9 +8,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func TestManager_LeaseIsTheIncumbentsUnlessSharded(t *testing.T) {
+	compat.Shows(t, "flag.--enable-leader-election and what belongs to it")
 	g := NewWithT(t)
 	o, err := parsed(t, map[string]string{}, "--enable-leader-election")
 	g.Expect(err).NotTo(HaveOccurred())

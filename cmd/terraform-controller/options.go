@@ -28,6 +28,7 @@ const (
 	serviceName = "terraform-controller"
 
 	envRunnerImage = "RUNNER_POD_IMAGE"
+	envDisableLogs = "DISABLE_TF_LOGS"
 )
 
 // options are the flags and the environment: nothing deeper reads either.
@@ -166,6 +167,9 @@ func (o *options) completeRunner(fs *pflag.FlagSet, lookup func(string) (string,
 		if value, _ := lookup(name); value != "" {
 			o.runner.ProxyEnv = append(o.runner.ProxyEnv, corev1.EnvVar{Name: name, Value: value})
 		}
+	}
+	if value, _ := lookup(envDisableLogs); value != "" {
+		o.runner.LogEnv = []corev1.EnvVar{{Name: envDisableLogs, Value: value}}
 	}
 }
 

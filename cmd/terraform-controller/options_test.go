@@ -6,6 +6,8 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 // parsed are the options that a command line and an environment come to.
@@ -23,6 +25,10 @@ func parsed(t *testing.T, env map[string]string, args ...string) (*options, erro
 }
 
 func TestOptions_DefaultsAreTheIncumbents(t *testing.T) {
+	compat.Shows(t, "use.controller-operation", "flag.--metrics-addr", "flag.--events-addr", "flag.--health-addr",
+		"flag.--concurrent", "flag.--http-retry", "flag.--graceful-shutdown-timeout",
+		"flag.--enable-leader-election and what belongs to it",
+	)
 	g := NewWithT(t)
 	o, err := parsed(t, map[string]string{})
 	g.Expect(err).NotTo(HaveOccurred())
@@ -42,6 +48,12 @@ func TestOptions_DefaultsAreTheIncumbents(t *testing.T) {
 }
 
 func TestOptions_AcceptsEveryFlagOfTheFieldAndSaysWhichHaveNoEffect(t *testing.T) {
+	compat.Shows(t, "use.ipv6", "flag.--requeue-dependency", "flag.--watch-all-namespaces", "flag.--ca-cert-validity-duration",
+		"flag.--cert-validity-duration", "flag.--cert-rotation-check-frequency", "flag.--runner-creation-timeout",
+		"flag.--runner-rpc-timeout", "flag.--runner-grpc-max-message-size", "flag.--cluster-domain",
+		"flag.--use-pod-subdomain-resolution", "flag.--use-priority-queue", "flag.--quota-retry-enabled, -delay, -jitter-factor",
+		"flag.--kube-api-qps, --kube-api-burst", "flag.--log-level, --log-encoding",
+	)
 	g := NewWithT(t)
 	o, err := parsed(t, map[string]string{"INSECURE_LOCAL_RUNNER": "1"},
 		// The incumbent's, all of them.
@@ -78,6 +90,7 @@ func TestOptions_AcceptsEveryFlagOfTheFieldAndSaysWhichHaveNoEffect(t *testing.T
 }
 
 func TestOptions_CrossNamespaceRefs(t *testing.T) {
+	compat.Shows(t, "use.cross-namespace-references", "flag.--allow-cross-namespace-refs", "flag.--no-cross-namespace-refs")
 	for _, c := range []struct {
 		reason   string
 		args     []string
@@ -101,6 +114,7 @@ func TestOptions_CrossNamespaceRefs(t *testing.T) {
 }
 
 func TestOptions_RunnerImages(t *testing.T) {
+	compat.Shows(t, "env.RUNNER_POD_IMAGE")
 	release := defaultRunnerRepository + ":" + version
 	for _, c := range []struct {
 		reason, env    string
@@ -129,10 +143,29 @@ func TestOptions_RunnerImages(t *testing.T) {
 }
 
 func TestOptions_HandsProxiesToRunners(t *testing.T) {
+	compat.Shows(t, "env.HTTP_PROXY, HTTPS_PROXY, NO_PROXY")
 	o, err := parsed(t, map[string]string{"NO_PROXY": ".svc", "HTTPS_PROXY": "http://p:3128", "HTTP_PROXY": ""})
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	NewWithT(t).Expect(o.runner.ProxyEnv).To(Equal([]corev1.EnvVar{
 		{Name: "HTTPS_PROXY", Value: "http://p:3128"}, {Name: "NO_PROXY", Value: ".svc"},
+	}))
+}
+
+func TestOptions_KnowsTheEnvironmentOfTheIncumbent(t *testing.T) {
+	compat.Shows(t, "env.RUNTIME_NAMESPACE", "env.SOURCE_CONTROLLER_LOCALHOST", "env.INSECURE_LOCAL_RUNNER",
+		"env.DISABLE_TF_K8S_BACKEND", "env.DISABLE_TF_LOGS",
+	)
+	g := NewWithT(t)
+	o, err := parsed(t, map[string]string{
+		"RUNTIME_NAMESPACE": "flux-system", "SOURCE_CONTROLLER_LOCALHOST": "localhost:8081", "DISABLE_TF_LOGS": "1",
+		"INSECURE_LOCAL_RUNNER": "1", "DISABLE_TF_K8S_BACKEND": "1",
+	})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(o.namespace).To(Equal("flux-system"))
+	g.Expect(o.sourceHost).To(Equal("localhost:8081"))
+	g.Expect(o.runner.LogEnv).To(Equal([]corev1.EnvVar{{Name: "DISABLE_TF_LOGS", Value: "1"}}), "it is the runners' log")
+	g.Expect(o.warnings).To(Equal([]string{
+		"the environment variable INSECURE_LOCAL_RUNNER has no effect", "the environment variable DISABLE_TF_K8S_BACKEND has no effect",
 	}))
 }
 

@@ -169,7 +169,9 @@ func object(t *testing.T, admin client.Client) *infrav1.Terraform {
 }
 
 func TestController_WorksWithItsOwnRightsOnly(t *testing.T) {
-	compat.Shows(t, "key.field-manager")
+	compat.Shows(t, "key.field-manager", "promise.multi-tenancy", "use.controller-operation", "flag.--metrics-addr",
+		"flag.--health-addr", "flag.--runner-grpc-port",
+	)
 	admin := installed(t)
 	p := start(t, "--enable-leader-election", "--runner-grpc-port=30000")
 	g := NewWithT(t)
@@ -285,6 +287,7 @@ func (p *process) servesArtifacts(t *testing.T) {
 }
 
 func TestController_SaysWhatIsMissing(t *testing.T) {
+	compat.Shows(t, "env.RUNTIME_NAMESPACE")
 	g := NewWithT(t)
 	own, err := os.Executable()
 	g.Expect(err).NotTo(HaveOccurred())

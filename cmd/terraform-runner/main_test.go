@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/runner"
 	"github.com/terraform-controller/terraform-controller/runner/engine"
 	"github.com/terraform-controller/terraform-controller/tests/apiserver"
 	"github.com/terraform-controller/terraform-controller/tests/compat"
@@ -112,6 +113,7 @@ func get(t *testing.T, run *v1alpha2.TerraformRun) *v1alpha2.TerraformRun {
 }
 
 func TestRun_ThatIsToldToEndStillReports(t *testing.T) {
+	compat.Shows(t, "documented.sensitive-logs", "env.ENABLE_SENSITIVE_TF_LOGS")
 	g := NewWithT(t)
 	run, env := world(t, "demo-1")
 	token := filepath.Join(t.TempDir(), "token")
@@ -119,10 +121,13 @@ func TestRun_ThatIsToldToEndStillReports(t *testing.T) {
 	cmd := program(t, env, "run", "--work-root="+t.TempDir(), "--artifact-token-file="+token)
 	var out bytes.Buffer
 	cmd.Stdout = &out
+	cmd.Env = append(cmd.Env, "ENABLE_SENSITIVE_TF_LOGS=1")
 	g.Expect(cmd.Start()).To(Succeed())
 	g.Eventually(func() v1alpha2.RunPhase { return get(t, run).Status.Phase }, "30s", "20ms").Should(Equal(v1alpha2.RunRunning))
 	g.Expect(cmd.Process.Signal(syscall.SIGTERM)).To(Succeed())
 	g.Expect(cmd.Wait()).To(Succeed(), "a failed run that was reported is exit code 0\n"+out.String())
+
+	g.Expect(out.String()).To(ContainSubstring("ENABLE_SENSITIVE_TF_LOGS has no effect"))
 
 	status := get(t, run).Status
 	g.Expect(status.Runner).To(Equal(&v1alpha2.RunnerIdentity{PodUID: "u", Node: "n"}))
@@ -207,5 +212,29 @@ func TestEngineGrace_LeavesTimeToReport(t *testing.T) {
 		30 * time.Second: 20 * time.Second, 10 * time.Minute: 590 * time.Second, 12 * time.Second: 6 * time.Second, 0: 0,
 	} {
 		NewWithT(t).Expect(engineGrace(pod)).To(Equal(want), fmt.Sprint(pod))
+	}
+}
+
+func TestRun_TakesTheLogSwitchesOfTheIncumbent(t *testing.T) {
+	compat.Shows(t, "env.DISABLE_TF_LOGS", "env.LOG_HUMAN_READABLE_PLAN")
+	for name, tc := range map[string]struct {
+		env  map[string]string
+		args []string
+		want runner.Chatter
+	}{
+		"none":        {nil, nil, runner.Chatter{}},
+		"on":          {map[string]string{"DISABLE_TF_LOGS": "1", "LOG_HUMAN_READABLE_PLAN": "true"}, nil, runner.Chatter{Quiet: true, Plan: true}},
+		"off":         {map[string]string{"DISABLE_TF_LOGS": "0", "LOG_HUMAN_READABLE_PLAN": "off"}, nil, runner.Chatter{}},
+		"as an order": {map[string]string{"DISABLE_TF_LOGS": "1"}, []string{"--disable-engine-logs=false", "--log-plan"}, runner.Chatter{Plan: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for key, value := range tc.env {
+				t.Setenv(key, value)
+			}
+			o, flags := &options{}, pflag.NewFlagSet("run", pflag.ContinueOnError)
+			o.bind(flags)
+			NewWithT(t).Expect(flags.Parse(tc.args)).To(Succeed())
+			NewWithT(t).Expect(o.chatter).To(Equal(tc.want))
+		})
 	}
 }

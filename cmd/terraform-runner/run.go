@@ -54,6 +54,7 @@ type options struct {
 	graceSeconds, idleSeconds               int
 	maxArtifact                             int64
 	debug                                   bool
+	chatter                                 runner.Chatter
 }
 
 func runCommand() *cobra.Command {
@@ -90,6 +91,15 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.IntVar(&o.idleSeconds, "idle-seconds", seconds(os.Getenv("RUNNER_IDLE_SECONDS"), 0),
 		"time to wait, after a plan, for the order to apply it (RUNNER_IDLE_SECONDS)")
 	flags.BoolVar(&o.debug, "debug", false, "log more")
+	flags.BoolVar(&o.chatter.Quiet, "disable-engine-logs", isSet("DISABLE_TF_LOGS"), "log nothing of what the engine says (DISABLE_TF_LOGS)")
+	flags.BoolVar(&o.chatter.Plan, "log-plan", isSet("LOG_HUMAN_READABLE_PLAN"),
+		"log each plan that has changes, without what is secret (LOG_HUMAN_READABLE_PLAN)")
+}
+
+// isSet says whether a switch of the environment is on.
+func isSet(name string) bool {
+	on, err := strconv.ParseBool(os.Getenv(name))
+	return err == nil && on
 }
 
 // bindEngines binds what decides where the engine that spec.engine asks for comes from.
@@ -141,6 +151,9 @@ func (o *options) run(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("find this program: %w", err)
 	}
 	log.Info("runner started", "version", version, "pod", o.podName, "run", o.runName)
+	if isSet("ENABLE_SENSITIVE_TF_LOGS") {
+		log.Info("the environment variable ENABLE_SENSITIVE_TF_LOGS has no effect: what is secret is never logged")
+	}
 	return runner.Execute(ctx, cfg, o.runName)
 }
 
@@ -178,6 +191,8 @@ func (o *options) config(c client.WithWatch, log logr.Logger) runner.Config {
 		Now:     time.Now,
 		Log:     log,
 		Getenv:  os.Getenv,
+
+		Chatter: o.chatter,
 	}
 }
 

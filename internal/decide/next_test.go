@@ -86,7 +86,7 @@ func TestNext(t *testing.T) {
 		"condition.Ready=False/DriftDetected", "condition.Ready=True/NoDrift", "condition.Ready=True/TerraformPlannedNoChanges",
 		"condition.Ready=Unknown/TerraformPlannedWithChanges", "condition.Ready=True/TerraformAppliedSucceed",
 		"condition.Ready=True/TerraformOutputsWritten", "key.reconcile.fluxcd.io/requestedAt", "key.finalizers.tf.contrib.fluxcd.io",
-		"key.tf.dependency.of.*",
+		"key.tf.dependency.of.*", "use.drift-detection-only", "use.plan-only", "weak.4", "weak.6", "weak.7", "weak.19",
 	)
 	cases := map[string]struct {
 		reason  string

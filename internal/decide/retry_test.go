@@ -12,7 +12,7 @@ import (
 )
 
 func TestBackoff(t *testing.T) {
-	compat.Shows(t, "spec.retryStrategy", "spec.maxRetryInterval")
+	compat.Shows(t, "spec.retryStrategy", "spec.maxRetryInterval", "weak.9")
 	cases := map[string]struct {
 		reason   string
 		base     time.Duration
@@ -43,7 +43,7 @@ func TestBackoff(t *testing.T) {
 
 // TestSettle_CountsFailuresInARow follows one object through runs, and says after each how many failures are counted.
 func TestSettle_CountsFailuresInARow(t *testing.T) {
-	compat.Shows(t, "status.reconciliationFailures")
+	compat.Shows(t, "status.reconciliationFailures", "weak.7")
 	fails := failing(v1alpha2.ReasonTFExecApplyFailed)
 	at := func(target string) func(*v1alpha2.TerraformRun) {
 		return func(run *v1alpha2.TerraformRun) { run.Spec.Target, run.Spec.RequestedAt = target, "" }

@@ -33,7 +33,7 @@ func interrupted(run *v1alpha2.TerraformRun) {
 }
 
 func TestSettle_Health(t *testing.T) {
-	compat.Shows(t, "status.lastSuccessfulReconcileAt", "condition.HealthCheck")
+	compat.Shows(t, "status.lastSuccessfulReconcileAt", "condition.HealthCheck", "weak.4")
 	finished := func(op v1alpha2.Operation, phase v1alpha2.RunPhase, change ...func(*v1alpha2.TerraformRun)) *v1alpha2.TerraformRun {
 		return finishedRun(op, phase, append([]func(*v1alpha2.TerraformRun){func(run *v1alpha2.TerraformRun) { run.Spec.RequestedAt = "" }}, change...)...)
 	}

@@ -171,7 +171,7 @@ func TestSettle_RecordsRevisions(t *testing.T) {
 }
 
 func TestSettle_Failure(t *testing.T) {
-	compat.Shows(t, "status.lock.pending", "status.reconciliationFailures", "condition.Apply", "plan-secret.unusable")
+	compat.Shows(t, "status.lock.pending", "status.reconciliationFailures", "condition.Apply", "plan-secret.unusable", "weak.13")
 	lock := func(run *v1alpha2.TerraformRun) { run.Status.Lock = &v1alpha2.LockInfo{ID: "lock-1"} }
 	cases := map[string]struct {
 		reason   string

@@ -64,7 +64,9 @@ func objects(namespace string) []client.Object {
 }
 
 func TestRead_MakesTheVariablesFile(t *testing.T) {
-	compat.Shows(t, "spec.vars", "spec.vars.valueFrom", "spec.varsFrom", "spec.varsFrom.varsKeys", "spec.varsFrom.optional")
+	compat.Shows(t, "spec.vars", "spec.vars.valueFrom", "spec.varsFrom", "spec.varsFrom.varsKeys", "spec.varsFrom.optional",
+		"use.variables", "documented.value-from", "weak.14",
+	)
 	namespace := api.Namespace(t)
 	api.Create(t, objects(namespace)...)
 	yes := true
@@ -164,7 +166,7 @@ func references(list []v1alpha2.InputReference) []string {
 
 func TestRead_SaysWhichFieldAndWhatToDo(t *testing.T) {
 	compat.Shows(t, "spec.vars.valueFrom", "spec.varsFrom.varsKeys", "spec.varsFrom.optional",
-		"condition.Ready=False/VarsGenerationFailed",
+		"condition.Ready=False/VarsGenerationFailed", "documented.optional", "weak.14",
 	)
 	namespace := api.Namespace(t)
 	api.Create(t, objects(namespace)...)
@@ -231,7 +233,7 @@ func TestRead_SaysWhichFieldAndWhatToDo(t *testing.T) {
 }
 
 func TestRead_NamesTheRightThatIsMissing(t *testing.T) {
-	compat.Shows(t, "spec.varsFrom.optional")
+	compat.Shows(t, "spec.varsFrom.optional", "weak.14")
 	g := NewWithT(t)
 	namespace := api.Namespace(t)
 	api.Create(t, objects(namespace)...)
@@ -253,7 +255,7 @@ func TestRead_NamesTheRightThatIsMissing(t *testing.T) {
 }
 
 func TestRead_FileMeansTheSameToTheEngine(t *testing.T) {
-	compat.Shows(t, "spec.vars")
+	compat.Shows(t, "spec.vars", "use.variables")
 	g := NewWithT(t)
 	namespace := api.Namespace(t)
 	api.Create(t, objects(namespace)...)

@@ -36,7 +36,9 @@ func valuesSpec(values string) *spec {
 }
 
 func TestValues_ArriveIntact(t *testing.T) {
-	compat.Shows(t, "spec.values", "spec.readInputsFromSecrets", "key.kustomize.toolkit.fluxcd.io/substitute")
+	compat.Shows(t, "spec.values", "spec.readInputsFromSecrets", "key.kustomize.toolkit.fluxcd.io/substitute",
+		"promise.yaml-values", "use.primitive-modules", "weak.15",
+	)
 	namespace := api.Namespace(t)
 	api.Create(t, netOutputs(namespace))
 	for _, tc := range []struct{ name, reason, values, want string }{
@@ -79,7 +81,7 @@ func TestValues_AreOverriddenByVars(t *testing.T) {
 }
 
 func TestValues_SayWhatIsWrong(t *testing.T) {
-	compat.Shows(t, "spec.values", "spec.readInputsFromSecrets")
+	compat.Shows(t, "spec.values", "spec.readInputsFromSecrets", "weak.15")
 	namespace := api.Namespace(t)
 	typo := netOutputs(namespace)
 	typo.Name, typo.Data = "typo", map[string][]byte{"n": []byte("hidden{"), "n__type": []byte(`"number"`)}

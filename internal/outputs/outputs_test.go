@@ -35,7 +35,9 @@ var module = map[string]outputs.Value{
 }
 
 func TestSecret_HasTheFormatThatOthersRead(t *testing.T) {
-	compat.Shows(t, "spec.writeOutputsToSecret.outputs", "outputs.selection", "outputs.string", "outputs.typed", "outputs.none")
+	compat.Shows(t, "spec.writeOutputsToSecret.outputs", "outputs.selection", "outputs.string", "outputs.typed", "outputs.none",
+		"use.outputs-to-a-secret", "weak.10",
+	)
 	none := owner("team-a")
 	none.Spec.WriteOutputsToSecret = nil
 	destroy := owner("team-a")
@@ -82,7 +84,9 @@ func TestSecret_HasTheFormatThatOthersRead(t *testing.T) {
 }
 
 func TestSecret_CarriesWhatTheSpecSays(t *testing.T) {
-	compat.Shows(t, "spec.writeOutputsToSecret.labels", "spec.writeOutputsToSecret.annotations", "outputs.secret")
+	compat.Shows(t, "spec.writeOutputsToSecret.labels", "spec.writeOutputsToSecret.annotations", "outputs.secret",
+		"use.outputs-to-a-secret",
+	)
 	g := NewWithT(t)
 	o := owner("team-a")
 	o.Spec.WriteOutputsToSecret.Labels = map[string]string{"l": "1"}

@@ -33,7 +33,7 @@ func get(t *testing.T, namespace string) *corev1.Secret {
 
 func TestWrite_WritesWhatDiffersAndNothingElse(t *testing.T) {
 	compat.Shows(t, "spec.writeOutputsToSecret", "spec.writeOutputsToSecret.labels", "spec.writeOutputsToSecret.annotations",
-		"outputs.labels", "outputs.update", "outputs.by-hand",
+		"outputs.labels", "outputs.update", "outputs.by-hand", "weak.11", "weak.25",
 	)
 	g := NewWithT(t)
 	namespace := api.Namespace(t)

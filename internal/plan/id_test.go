@@ -15,7 +15,7 @@ const (
 )
 
 func TestID(t *testing.T) {
-	compat.Shows(t, "format.plan-id")
+	compat.Shows(t, "format.plan-id", "weak.23")
 	cases := map[string]struct{ reason, revision, want string }{
 		"git":           {"The usual form.", "main@sha1:" + sha1Hash, "plan-main-b8e362c206-"},
 		"slashes":       {"Branches keep their slashes.", "feature/x@sha1:" + sha1Hash, "plan-feature/x-b8e362c206-"},
@@ -51,7 +51,7 @@ func TestID(t *testing.T) {
 }
 
 func TestID_NeverComesBack(t *testing.T) {
-	compat.Shows(t, "format.plan-id")
+	compat.Shows(t, "format.plan-id", "weak.2")
 	seen := map[string]string{}
 	add := func(what, id string) {
 		if other, twice := seen[id]; twice {
@@ -70,7 +70,7 @@ func TestID_NeverComesBack(t *testing.T) {
 }
 
 func TestLegacyID(t *testing.T) {
-	compat.Shows(t, "format.plan-id.legacy")
+	compat.Shows(t, "format.plan-id.legacy", "weak.23")
 	cases := map[string]struct{ reason, revision, want string }{
 		"git":          {"As the incumbent wrote it.", "main@sha1:" + sha1Hash, "plan-main-b8e362c206"},
 		"slashes":      {"As the incumbent wrote it.", "feature/x@sha1:" + sha1Hash, "plan-feature/x-b8e362c206"},
@@ -97,7 +97,9 @@ func TestLegacyID(t *testing.T) {
 }
 
 func TestMatches(t *testing.T) {
-	compat.Shows(t, "spec.approvePlan.short", "format.plan-id.legacy")
+	compat.Shows(t, "spec.approvePlan.short", "format.plan-id.legacy", "use.plan-and-apply-by-hand", "documented.short-ids",
+		"weak.3",
+	)
 	git := "main@sha1:" + sha1Hash
 	bucket := "sha256:" + sha256Hash
 	gitID, bucketID := ID(git, "c", 3), ID(bucket, "c", 3)

@@ -118,7 +118,7 @@ func TestSave_WritesASmallPlanAsTheIncumbentsToolsExpect(t *testing.T) {
 }
 
 func TestSave_ThenLoadGivesTheSamePlan(t *testing.T) {
-	compat.Shows(t, "plan-secret.size")
+	compat.Shows(t, "plan-secret.size", "limit.plan")
 	for _, tc := range []struct {
 		name    string
 		secrets int
@@ -165,7 +165,7 @@ func TestSave_NumbersChunksInOrder(t *testing.T) {
 }
 
 func TestSave_MendsWhatAnEarlierTryLeft(t *testing.T) {
-	compat.Shows(t, "plan-secret.write")
+	compat.Shows(t, "plan-secret.write", "weak.24")
 	g := NewWithT(t)
 	o := object(api.Namespace(t), "network")
 	p := planOf([]byte("a plan"))
@@ -197,7 +197,7 @@ func TestSave_LeavesASecretOfAnotherObjectAlone(t *testing.T) {
 }
 
 func TestSave_FindsANameForEveryObject(t *testing.T) {
-	compat.Shows(t, "plan-secret.name")
+	compat.Shows(t, "plan-secret.name", "limit.names")
 	for name, tc := range map[string]struct{ workspace, object string }{
 		"the longest object":        {"default", strings.Repeat("a", 253)},
 		"a long one, cut at a dot":  {"d", strings.Repeat("a", 212) + "." + strings.Repeat("b", 40)},
@@ -219,7 +219,7 @@ func TestSave_FindsANameForEveryObject(t *testing.T) {
 }
 
 func TestLoad_GivesOnlyWhatWasStored(t *testing.T) {
-	compat.Shows(t, "plan-secret.read")
+	compat.Shows(t, "plan-secret.read", "weak.24")
 	big := planOf(incompressible(2_500_000, 1))
 	big.Extra = []byte("extra")
 	part := func(i string) string { return "tfplan-default-network-" + short(big) + i }

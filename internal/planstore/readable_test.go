@@ -73,7 +73,7 @@ func TestSaveReadable_WritesWhatTheIncumbentsToolsRead(t *testing.T) {
 }
 
 func TestSaveReadable_CutsBetweenRunes(t *testing.T) {
-	compat.Shows(t, "spec.storeReadablePlan", "readable.human")
+	compat.Shows(t, "spec.storeReadablePlan", "readable.human", "weak.24")
 	g := NewWithT(t)
 	o := object(api.Namespace(t), "network")
 	long := "x" + strings.Repeat("ä€😀", 200_000)

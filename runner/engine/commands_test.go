@@ -194,6 +194,7 @@ func TestPlan_ExitCodeTwoIsAnAnswer(t *testing.T) {
 }
 
 func TestRun_GivesThePodsEnvironment(t *testing.T) {
+	compat.Shows(t, "use.private-registries")
 	g := NewWithT(t)
 	t.Setenv("TF_VAR_region", "eu")
 	t.Setenv("TF_CLI_ARGS_plan", "-compact-warnings")

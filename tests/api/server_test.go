@@ -41,7 +41,7 @@ sourceRef: {kind: GitRepository, name: source}
 }
 
 func TestTerraform_TypedClientKeepsAnExplicitFalse(t *testing.T) {
-	compat.Shows(t, "spec.upgradeOnInit")
+	compat.Shows(t, "spec.upgradeOnInit", "weak.27")
 	g := NewWithT(t)
 	object := manifest(t, "Terraform", "explicit-false", `
 interval: 10m
@@ -59,7 +59,7 @@ alwaysCleanupRunnerPod: false
 }
 
 func TestTerraform_ServerRefuses(t *testing.T) {
-	compat.Shows(t, "api.enums")
+	compat.Shows(t, "api.refusals")
 	for name, spec := range map[string]string{
 		"no interval":       `sourceRef: {kind: GitRepository, name: source}`,
 		"no source":         `interval: 10m`,
@@ -76,7 +76,7 @@ func TestTerraform_ServerRefuses(t *testing.T) {
 }
 
 func TestTerraform_RefusalOfAKindNamesThoseThatThereAre(t *testing.T) {
-	compat.Shows(t, "api.enums")
+	compat.Shows(t, "api.refusals")
 	g := NewWithT(t)
 	err := create(t, manifest(t, "Terraform", "refused", `{interval: 10m, sourceRef: {kind: HelmChart, name: source}}`))
 	g.Expect(err).To(MatchError(ContainSubstring(`spec.sourceRef.kind: Unsupported value: "HelmChart": ` +

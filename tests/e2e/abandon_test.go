@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -17,6 +18,7 @@ const abandonWhy = "the account is closed"
 
 // TestAbandon_EndsADeletionThatIsHeld: whatever holds it, a person can let the object go, and what it has made stays.
 func TestAbandon_EndsADeletionThatIsHeld(t *testing.T) {
+	compat.Shows(t, "use.deletion", "weak.5")
 	cases := map[string]struct {
 		change func(*infrav1.Terraform)
 		// hold brings about what the deletion will not get over.

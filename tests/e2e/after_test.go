@@ -55,7 +55,7 @@ func healthCheck(url string) infrav1.HealthCheck {
 }
 
 func TestHealthChecks_KeepReadyFalseUntilTheySucceed(t *testing.T) {
-	compat.Shows(t, "spec.healthChecks", "condition.HealthCheck", "event.HealthChecksFailed")
+	compat.Shows(t, "spec.healthChecks", "condition.HealthCheck", "event.HealthChecksFailed", "use.health-checks", "weak.4")
 	t.Parallel()
 	var healthy atomic.Bool
 	server := application(t, &healthy)
@@ -119,7 +119,7 @@ func configMap(s *story.Story, name string) *corev1.ConfigMap {
 
 func TestOutputs_InASecretAndAConfigMap(t *testing.T) {
 	compat.Shows(t, "spec.writeOutputsToSecret", "spec.writeOutputsToSecret.outputs", "spec.writeOutputsToConfigMap",
-		"outputs.typed", "outputs.after-destroy", "outputs.by-hand",
+		"outputs.typed", "outputs.after-destroy", "outputs.by-hand", "weak.10", "weak.12",
 	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting + `
@@ -196,7 +196,7 @@ func TestReadablePlan_IsStoredAndGoesWithThePlan(t *testing.T) {
 }
 
 func TestRefreshBeforeApply_HoldsWhatHasChangedSinceItWasApproved(t *testing.T) {
-	compat.Shows(t, "spec.refreshBeforeApply")
+	compat.Shows(t, "spec.refreshBeforeApply", "weak.16")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
 	s.Create(s.NamespaceVariable(), func(tf *infrav1.Terraform) { tf.Spec.RefreshBeforeApply = true })

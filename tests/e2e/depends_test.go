@@ -66,7 +66,8 @@ func runsOf(s *story.Story, name string) (runs []infrav1.TerraformRun) {
 
 func TestDependsOn_BeginsAfterItsDependencyAndGoesBeforeIt(t *testing.T) {
 	compat.Shows(t, "spec.dependsOn", "condition.Ready=False/DeletionBlockedByDependantsReason",
-		"condition.Ready=False/DependencyNotReady", "event.DependencyNotReady",
+		"condition.Ready=False/DependencyNotReady", "event.DependencyNotReady", "promise.dependencies", "use.inputs-from-others",
+		"weak.22",
 	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})

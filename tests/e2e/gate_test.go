@@ -20,6 +20,7 @@ import (
 // TestGate_InputsChangedBetweenPlanAndApproval: at the same revision, an approval of what was shown first does not
 // count for what has come of it since, and the difference is named.
 func TestGate_InputsChangedBetweenPlanAndApproval(t *testing.T) {
+	compat.Shows(t, "weak.2")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	inputs := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.Tenant.Namespace, Name: "inputs"}, Data: map[string]string{"name": "world"}}
@@ -46,6 +47,7 @@ func TestGate_InputsChangedBetweenPlanAndApproval(t *testing.T) {
 // TestGate_ApprovalInTheRepositoryOfTheModule: the commit that approves moves the revision, and so the plan; it holds the
 // same changes, so it goes on. The other way round, when the commit is planned before its token is seen, as well.
 func TestGate_ApprovalInTheRepositoryOfTheModule(t *testing.T) {
+	compat.Shows(t, "promise.plan-and-approve")
 	cases := map[string]bool{"token first": true, "revision first": false}
 	for name, tokenFirst := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -79,7 +81,7 @@ func TestGate_ApprovalInTheRepositoryOfTheModule(t *testing.T) {
 }
 
 func TestGate_TokenLeftInGitApprovesNothingLater(t *testing.T) {
-	compat.Shows(t, "spec.approvePlan")
+	compat.Shows(t, "spec.approvePlan", "weak.2")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
 	s.Create(s.NamespaceVariable())
@@ -185,6 +187,7 @@ func TestGate_SafeLetsAnAddPassAndHoldsTheRest(t *testing.T) {
 }
 
 func TestGate_DisableReportsDriftAndAppliesNothing(t *testing.T) {
+	compat.Shows(t, "promise.drift-detection-only", "use.drift-detection-only")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(func(tf *infrav1.Terraform) { tf.Spec.ApprovePlan = "disable" })

@@ -97,7 +97,9 @@ func withEveryInput(tf *infrav1.Terraform) {
 }
 
 func TestInputs_AllTogetherInPlanApplyAndDestroy(t *testing.T) {
-	compat.Shows(t, "spec.backendConfig.disable", "spec.enableInventory")
+	compat.Shows(t, "spec.backendConfig.disable", "spec.enableInventory", "promise.dependencies", "use.inputs-from-others",
+		"weak.1",
+	)
 	t.Parallel()
 	s := story.New(t, system, everyInput)
 	secrets := inputSecrets(s)

@@ -37,7 +37,9 @@ func sourceGone(s *story.Story) {
 }
 
 func TestDeletion_DestroysWithoutSourceAndInputs(t *testing.T) {
-	compat.Shows(t, "spec.destroyResourcesOnDeletion", "event.TerraformDestroySucceed")
+	compat.Shows(t, "spec.destroyResourcesOnDeletion", "event.TerraformDestroySucceed", "use.destroy-on-deletion", "use.deletion",
+		"weak.5",
+	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"app/main.tf": story.Driftable})
 	s.Create(story.Auto, withInputs(s), func(tf *infrav1.Terraform) { tf.Spec.Path = "app" })

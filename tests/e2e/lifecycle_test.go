@@ -21,7 +21,7 @@ import (
 func TestAuto_AppliesACommit(t *testing.T) {
 	compat.Shows(t, "status.lastAppliedRevision", "status.availableOutputs", "condition.Ready=True/TerraformAppliedSucceed",
 		"condition.Ready=True/TerraformOutputsWritten", "condition.Output", "condition.after-auto-apply",
-		"event.TerraformAppliedSucceed", "backend.default", "state.secret",
+		"event.TerraformAppliedSucceed", "backend.default", "state.secret", "promise.gitops-automation", "use.auto-approve",
 	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
@@ -52,7 +52,8 @@ func TestAuto_AppliesACommit(t *testing.T) {
 
 func TestManual_WaitsForApprovalByAnnotation(t *testing.T) {
 	compat.Shows(t, "status.plan.pending", "status.plan.lastApplied", "condition.Reconciling/Progressing",
-		"condition.Ready=Unknown/TerraformPlannedWithChanges", "event.TerraformPlanSucceed",
+		"condition.Ready=Unknown/TerraformPlannedWithChanges", "event.TerraformPlanSucceed", "promise.plan-and-approve", "weak.3",
+		"weak.20",
 	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
@@ -80,7 +81,7 @@ func TestManual_WaitsForApprovalByAnnotation(t *testing.T) {
 }
 
 func TestManual_WaitsForApprovalBySpec(t *testing.T) {
-	compat.Shows(t, "spec.approvePlan")
+	compat.Shows(t, "spec.approvePlan", "promise.plan-and-approve", "use.plan-and-apply-by-hand")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create()
@@ -129,7 +130,7 @@ func TestFailure_IsTriedAgainAfterTheRetryInterval(t *testing.T) {
 }
 
 func TestDrift_IsCorrectedUnderAuto(t *testing.T) {
-	compat.Shows(t, "spec.interval", "event.DriftDetected")
+	compat.Shows(t, "spec.interval", "event.DriftDetected", "promise.state-enforcement")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
 	s.Create(story.Auto, s.NamespaceVariable(), func(tf *infrav1.Terraform) { tf.Spec.Interval = metav1.Duration{Duration: 5 * time.Second} })
@@ -141,7 +142,7 @@ func TestDrift_IsCorrectedUnderAuto(t *testing.T) {
 }
 
 func TestDrift_WaitsUnderManual(t *testing.T) {
-	compat.Shows(t, "condition.Ready=False/DriftDetected", "condition.Ready=True/NoDrift")
+	compat.Shows(t, "condition.Ready=False/DriftDetected", "condition.Ready=True/NoDrift", "weak.7")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
 	s.Create(s.NamespaceVariable())
@@ -168,7 +169,7 @@ func TestDrift_WaitsUnderManual(t *testing.T) {
 }
 
 func TestDriftCheck_LeavesReadyAlone(t *testing.T) {
-	compat.Shows(t, "condition.Ready=Unknown/Progressing")
+	compat.Shows(t, "condition.Ready=Unknown/Progressing", "weak.11", "weak.21")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(story.Auto)
@@ -207,7 +208,7 @@ func TestDeletion_KeepsTheResources(t *testing.T) {
 }
 
 func TestDeletion_DestroysTheResources(t *testing.T) {
-	compat.Shows(t, "spec.destroyResourcesOnDeletion", "state.secret", "cleanup.deletion")
+	compat.Shows(t, "spec.destroyResourcesOnDeletion", "state.secret", "cleanup.deletion", "use.destroy-on-deletion", "weak.25")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable + "output \"name\" { value = \"settings\" }\n"})
 	s.Create(s.NamespaceVariable(), story.OutputsTo("net-outputs"), func(tf *infrav1.Terraform) { tf.Spec.DestroyResourcesOnDeletion = true })
@@ -256,6 +257,7 @@ func collectorWorks(s *story.Story) {
 }
 
 func TestDeletion_OfWhatWasNeverMadeNeedsNoRun(t *testing.T) {
+	compat.Shows(t, "weak.5")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(func(tf *infrav1.Terraform) {

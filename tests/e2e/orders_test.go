@@ -36,7 +36,7 @@ func annotate(s *story.Story, keys ...string) {
 
 func TestRetries_EndAtTheLimitAndBeginAnewWhenAsked(t *testing.T) {
 	compat.Shows(t, "spec.remediation", "condition.Stalled/RetryLimitReached", "key.reconcile.fluxcd.io/requestedAt",
-		"key.reconcile.fluxcd.io/resetAt",
+		"key.reconcile.fluxcd.io/resetAt", "use.receivers-and-alerts", "weak.8",
 	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": broken})
@@ -126,7 +126,7 @@ func TestDestroy_TakesAllAwayAndTheObjectStays(t *testing.T) {
 }
 
 func TestTargets_LimitPlanAndApply(t *testing.T) {
-	compat.Shows(t, "spec.targets")
+	compat.Shows(t, "spec.targets", "promise.hybrid")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting + "resource \"terraform_data\" \"other\" {}\n"})
 	s.Create(story.Auto, func(tf *infrav1.Terraform) { tf.Spec.Targets = []string{"terraform_data.other"} })
@@ -147,7 +147,7 @@ func lockedByAnother(s *story.Story, id string) {
 
 func TestForceUnlock_ReleasesTheLockThatIsNamed(t *testing.T) {
 	compat.Shows(t, "spec.tfstate.forceUnlock", "spec.tfstate.lockIdentifier", "status.lock.pending", "status.lock.lastApplied",
-		"condition.Ready=False/LockHeld",
+		"condition.Ready=False/LockHeld", "use.force-unlock", "weak.17",
 	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
@@ -167,7 +167,7 @@ func TestForceUnlock_ReleasesTheLockThatIsNamed(t *testing.T) {
 }
 
 func TestForceUnlock_AutoReleasesWhatIsInTheWay(t *testing.T) {
-	compat.Shows(t, "spec.tfstate.forceUnlock")
+	compat.Shows(t, "spec.tfstate.forceUnlock", "use.force-unlock")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	lockedByAnother(s, "77aa-lock")

@@ -13,12 +13,14 @@ import (
 	. "github.com/onsi/gomega"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/local"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
 // TestQueue has a cluster of its own, as the limit is the cluster's.
 func TestQueue_RunsNoMoreAtATimeThanItMay(t *testing.T) {
+	compat.Shows(t, "flag.--concurrent")
 	const limit, each = 2, 3
 	g := NewWithT(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -33,6 +34,7 @@ func storedPlans(s *story.Story) map[string]string {
 }
 
 func TestRefresh_LeavesThePlanThatWaitsAsItIs(t *testing.T) {
+	compat.Shows(t, "weak.20")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(every(4 * time.Second))

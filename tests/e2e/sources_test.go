@@ -39,7 +39,7 @@ var offerings = map[string]offering{
 // TestSource_OfEachKindIsAppliedAsItChanges: the object waits for the source, says for what, and is woken by each step,
 // long before its next try.
 func TestSource_OfEachKindIsAppliedAsItChanges(t *testing.T) {
-	compat.Shows(t, "spec.sourceRef", "format.plan-id")
+	compat.Shows(t, "spec.sourceRef", "format.plan-id", "use.oci-artifact")
 	for kind, offered := range offerings {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -134,7 +134,9 @@ func externalPublish(s *story.Story, files map[string]string) {
 
 // TestSource_OfAnotherNamespaceIsRefused, whatever its kind, and whether it is there or not.
 func TestSource_OfAnotherNamespaceIsRefused(t *testing.T) {
-	compat.Shows(t, "spec.sourceRef.namespace", "condition.Ready=False/AccessDenied", "event.AccessDenied")
+	compat.Shows(t, "spec.sourceRef.namespace", "condition.Ready=False/AccessDenied", "event.AccessDenied",
+		"use.cross-namespace-references", "flag.--allow-cross-namespace-refs",
+	)
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	other, err := system.NewTenant(s.Ctx, "e2e", map[string]string{"main.tf": story.Greeting})

@@ -26,7 +26,7 @@ var overrideToken = regexp.MustCompile(infrav1.StateGuardOverrideAnnotation + `:
 // TestStateGuard: whatever has become of the state, the engine is not started on it: it would make all again, or destroy
 // what it no longer knows. A person can agree to one finding, and to no other.
 func TestStateGuard(t *testing.T) {
-	compat.Shows(t, "state.guard")
+	compat.Shows(t, "state.guard", "promise.hybrid")
 	cases := map[string]struct {
 		harm func(*story.Story, *corev1.Secret)
 		says string
@@ -76,6 +76,7 @@ func TestStateGuard(t *testing.T) {
 }
 
 func TestStateGuard_ATruncatedStateIsPutBack(t *testing.T) {
+	compat.Shows(t, "use.back-up-and-restore-state")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(story.Auto)

@@ -24,7 +24,9 @@ import (
 // in, nothing is applied that nobody approved, no state is lost, nothing of its own is left, and what needs no person gets
 // Ready without one. It is not parallel: while it makes its cluster there must be no controller.
 func TestTakeover(t *testing.T) {
-	compat.Shows(t, "key.tf.dependency.of.*", "backend.labels-of-the-object", "cleanup.legacy-plans")
+	compat.Shows(t, "key.tf.dependency.of.*", "backend.labels-of-the-object", "cleanup.legacy-plans", "promise.state-enforcement",
+		"use.upgrade", "weak.22",
+	)
 	f := newFormer(t)
 	f.stopController()
 	f.everything()

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/node"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
@@ -61,6 +62,7 @@ func took(t *testing.T, what string, since time.Time) {
 }
 
 func TestControllerKilled_InTheMiddleOfAnApply(t *testing.T) {
+	compat.Shows(t, "flag.--graceful-shutdown-timeout")
 	s := story.New(t, system, map[string]string{"main.tf": slow(20)})
 	s.Create(story.Auto)
 	inApply(s)

@@ -42,6 +42,7 @@ func rewritten(s *story.Story, stored []byte, from, to string) []byte {
 
 // TestState_IsNotTheOneThatWasLeft: nothing is done with such a state, and none is made in its place.
 func TestState_IsNotTheOneThatWasLeft(t *testing.T) {
+	compat.Shows(t, "use.back-up-and-restore-state")
 	t.Parallel()
 	cases := map[string]struct {
 		reason string

@@ -65,12 +65,13 @@ func TestScan_FindsTheTestsOfARow(t *testing.T) {
 func TestCheck_NamesEveryRowThatIsNotTrue(t *testing.T) {
 	g := NewWithT(t)
 	groups := []compat.Group{{Rows: []compat.Row{
-		{ID: "shown", Verdict: compat.Same}, {ID: "bare", Verdict: compat.Fixed}, {ID: "absent", Verdict: compat.Missing}, {ID: "wrong", Verdict: compat.Missing},
+		{ID: "shown", Verdict: compat.Same}, {ID: "bare", Verdict: compat.Fixed}, {ID: "absent", Verdict: compat.Missing}, {ID: "told", Verdict: compat.Missing},
+		{ID: "done", Verdict: compat.Missing, Why: "In work: soon."},
 	}}}
 	by := []shower{{"TestA", "a_test.go"}}
-	err := check(groups, map[string][]shower{"shown": by, "wrong": by, "mistyped": by})
+	err := check(groups, map[string][]shower{"shown": by, "told": by, "done": by, "mistyped": by})
 	g.Expect(err).To(MatchError(`row "bare" is "fixed", but no test shows it
-row "wrong" is "not", but TestA shows it
+row "done" is in work, but TestA shows it
 TestA (a_test.go) shows "mistyped", which is no row`))
 	g.Expect(check(groups[:1], map[string][]shower{"shown": by, "bare": by})).To(Succeed())
 }

@@ -26,6 +26,9 @@ whose behaviour is lost fails there, and a row without a test fails ` + "`make v
 
 `
 
+// inWork begins the reason of a row that somebody is building: with a test for it the row has to get its verdict.
+const inWork = "In work"
+
 // check says what keeps the document from being true.
 func check(groups []compat.Group, found map[string][]shower) error {
 	var problems []error
@@ -34,8 +37,8 @@ func check(groups []compat.Group, found map[string][]shower) error {
 		for _, row := range group.Rows {
 			known[row.ID] = true
 			shown := len(found[row.ID]) > 0
-			if row.Verdict == compat.Missing && shown {
-				problems = append(problems, fmt.Errorf("row %q is %q, but %s shows it", row.ID, row.Verdict, found[row.ID][0].test))
+			if strings.HasPrefix(row.Why, inWork) && shown {
+				problems = append(problems, fmt.Errorf("row %q is in work, but %s shows it", row.ID, found[row.ID][0].test))
 			}
 			if row.Verdict != compat.Missing && !shown {
 				problems = append(problems, fmt.Errorf("row %q is %q, but no test shows it", row.ID, row.Verdict))
