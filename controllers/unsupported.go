@@ -16,9 +16,7 @@ type field struct {
 
 // stallingFields must not be ignored: without them something else than what was asked for would be planned or applied.
 var stallingFields = []field{
-	{"spec.cloud", func(s *infrav1.TerraformSpec) bool { return s.Cloud != nil }},
 	{"spec.webhooks", func(s *infrav1.TerraformSpec) bool { return len(s.Webhooks) > 0 }},
-	{"spec.breakTheGlass", func(s *infrav1.TerraformSpec) bool { return s.BreakTheGlass }},
 	{"spec.engine", func(s *infrav1.TerraformSpec) bool { return s.Engine != nil }},
 	{"spec.approval", func(s *infrav1.TerraformSpec) bool { return s.Approval != nil }},
 }
@@ -26,8 +24,6 @@ var stallingFields = []field{
 // ignoredFields change how, not what: an event says that they are not acted on yet.
 var ignoredFields = []field{
 	{"spec.stateBackups", func(s *infrav1.TerraformSpec) bool { return s.StateBackups != nil }},
-	{"spec.branchPlanner", func(s *infrav1.TerraformSpec) bool { return s.BranchPlanner != nil }},
-	{"spec.enterprise", func(s *infrav1.TerraformSpec) bool { return s.Enterprise != nil }},
 }
 
 func setFields(spec *infrav1.TerraformSpec, fields []field) []string {

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -13,15 +12,11 @@ import (
 
 func TestUnsupported_EachFieldStallsOrIsIgnored(t *testing.T) {
 	set := map[string]func(*infrav1.TerraformSpec){
-		"spec.cloud":         func(s *infrav1.TerraformSpec) { s.Cloud = &infrav1.CloudSpec{} },
-		"spec.webhooks":      func(s *infrav1.TerraformSpec) { s.Webhooks = []infrav1.Webhook{{}} },
-		"spec.breakTheGlass": func(s *infrav1.TerraformSpec) { s.BreakTheGlass = true },
-		"spec.engine":        func(s *infrav1.TerraformSpec) { s.Engine = &infrav1.EngineSpec{} },
-		"spec.approval":      func(s *infrav1.TerraformSpec) { s.Approval = &infrav1.ApprovalSpec{} },
+		"spec.webhooks": func(s *infrav1.TerraformSpec) { s.Webhooks = []infrav1.Webhook{{}} },
+		"spec.engine":   func(s *infrav1.TerraformSpec) { s.Engine = &infrav1.EngineSpec{} },
+		"spec.approval": func(s *infrav1.TerraformSpec) { s.Approval = &infrav1.ApprovalSpec{} },
 
-		"spec.stateBackups":  func(s *infrav1.TerraformSpec) { s.StateBackups = ptr.To[int32](3) },
-		"spec.branchPlanner": func(s *infrav1.TerraformSpec) { s.BranchPlanner = &infrav1.BranchPlanner{} },
-		"spec.enterprise":    func(s *infrav1.TerraformSpec) { s.Enterprise = &apiextensionsv1.JSON{Raw: []byte("{}")} },
+		"spec.stateBackups": func(s *infrav1.TerraformSpec) { s.StateBackups = ptr.To[int32](3) },
 	}
 	defaults := infrav1.TerraformSpec{
 		TfState: &infrav1.TfStateSpec{ForceUnlock: "no", LockTimeout: &metav1.Duration{}}, StoreReadablePlan: "none",

@@ -44,8 +44,10 @@ func claim(ctx context.Context, cfg Config, name string) (*job, error) {
 	if err != nil {
 		return nil, fmt.Errorf("claim run %s/%s: %w", cfg.Namespace, name, err)
 	}
+	live := owner.Spec.Cloud
 	owner.Spec = run.Spec.Terraform
 	return &job{
+		access: cloudAccess{token: tokenOf(live, owner.Spec.Cloud)},
 		cfg:    cfg,
 		log:    cfg.Log.WithValues("run", name, "terraform", owner.Name, "operation", run.Spec.Operation),
 		run:    run,

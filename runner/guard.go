@@ -95,5 +95,9 @@ func (j *job) pullState(ctx context.Context) (*v1alpha2.StateStatus, error) {
 	if len(content) == 0 {
 		return nil, nil // state pull prints nothing where there is no state
 	}
-	return backend.Identify(content)
+	state, err := backend.Identify(content)
+	if err == nil && j.backend.Cloud != nil && state.Lineage == "" {
+		return nil, nil // or, with a cloud block, an empty one
+	}
+	return state, err
 }

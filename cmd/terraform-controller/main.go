@@ -126,6 +126,8 @@ func setupReconciler(ctx context.Context, mgr ctrl.Manager, o *options, ca []byt
 		HistoryChanged:          o.historyChanged,
 		HistoryUnchanged:        o.historyUnchanged,
 		ConcurrentRuns:          o.concurrentRuns,
+		AllowBreakTheGlass:      o.allowBreakTheGlass,
+		BreakTheGlassLimit:      o.breakTheGlassLimit,
 	}
 	err = reconciler.SetupWithManager(ctx, mgr, controllers.SetupOptions{
 		Concurrent: o.concurrent, RateLimiter: o.rateLimiter,

@@ -26,13 +26,13 @@ type world struct {
 	planned   uint8 // 0 never, 1 for another target, 2 for this one
 	applied   uint8 // this target was applied last
 	plan      uint8 // 0 none, 1 of another target, 2 likewise and approved, 3 of this one and rejected; 4 and more of this one
-	last      uint8 // 0 none; 1 plan, 2 apply succeeded; 3 plan, 4 apply failed here; 5 failed at another target; 6 unhealthy
+	last      uint8 // 0 none; 1 plan, 2 apply succeeded; 3 plan, 4 apply failed here; 5 failed at another target; 6 unhealthy; 7 a session, 8 a session that failed
 	due       uint8 // the interval has passed
 	retry     uint8 // the next try is due
 	runPod    uint8 // index into runPods
 }
 
-var radix = [...]int{5, 10, 6, 2, 2, 3, 2, 10, 7, 2, 2, 0}
+var radix = [...]int{5, 10, 6, 2, 2, 3, 2, 10, 9, 2, 2, 0}
 
 // fixed is the number of leading facts that no step changes: worlds that differ there do not meet.
 const fixed = 3
@@ -50,6 +50,8 @@ type runPod struct {
 	overdue   bool
 	kept      bool // a pod that waits may wait on
 	handed    bool // the run was given to the pod of its plan
+	session   bool // the run is one
+	glass     bool // a session is wanted
 }
 
 var runPods = makeRunPods()
@@ -62,7 +64,12 @@ func makeRunPods() []runPod {
 		}
 		all = append(all, runPod{run: run, pod: PodWaiting}, runPod{run: run, pod: PodWaiting, kept: true})
 	}
-	all = append(all, runPod{pod: PodRunning, overdue: true})
+	for _, r := range slices.Clone(all) {
+		r.glass = true
+		all = append(all, r)
+	}
+	all = append(all, runPod{pod: PodRunning, overdue: true}, runPod{pod: PodRunning, overdue: true, glass: true})
+	all = append(all, sessionPods()...)
 	for _, run := range []RunState{RunOrdered, RunClaimed} {
 		for i := range 8 {
 			r := runPod{run: run, op: Operation(i & 1), other: i&2 != 0, cancelled: i&4 != 0}
@@ -99,6 +106,35 @@ func makeRunPods() []runPod {
 				all = append(all, r)
 			}
 		}
+	}
+	return all
+}
+
+// sessionPods are those of sessions that are active.
+func sessionPods() []runPod {
+	var all []runPod
+	for i := range 8 {
+		r := runPod{run: RunOrdered, session: true, glass: i&1 != 0, cancelled: i&2 != 0}
+		if i&4 != 0 {
+			r.run = RunClaimed
+		}
+		all = append(all, r)
+		foreign := r
+		foreign.pod = PodRunning
+		all = append(all, foreign)
+		if foreign.pod = PodEnded; r.run == RunOrdered {
+			all = append(all, foreign)
+		}
+		r.ofRun = true
+		for _, pod := range []PodState{PodPending, PodRunning, PodEnded} {
+			r.pod = pod
+			all = append(all, r)
+		}
+		stuck, silent, unloved := r, r, r
+		stuck.pod, stuck.stuck = PodPending, true
+		silent.pod, silent.overdue = PodRunning, true
+		unloved.pod, unloved.unloved = PodRunning, true
+		all = append(all, stuck, silent, unloved)
 	}
 	return all
 }
@@ -190,6 +226,12 @@ func (w world) facts() Facts {
 	if r.other {
 		f.Run.Target = "other"
 	}
+	if f.Run.Session = r.session; r.session && r.run == RunClaimed && r.pod == PodRunning {
+		f.Run.Door = "come in"
+	}
+	if r.glass {
+		f.Glass = GlassBroken
+	}
 	if r.stuck {
 		f.Pod.Stuck = "no such image"
 	}
@@ -241,6 +283,8 @@ func (w world) planAndLast(f *Facts) {
 		f.Last = Last{Failed: true, Target: "other"}
 	case 6:
 		f.Last = Last{Failed: true, Unhealthy: true, Target: "here", Reason: v1alpha2.ReasonHealthChecksFailed}
+	case 7, 8:
+		f.Last = Last{Session: true, Failed: w.last == 8, Target: "here"}
 	}
 }
 
@@ -253,10 +297,25 @@ var meet = [...]string{"01234678", "012358", "01235789", "08", "0158"}
 // legal says whether the status can hold this combination at all, and whether its parts have to do with each other.
 func (w world) legal() bool {
 	of := targetOfPlan[w.plan]
+	if w.sessions() && !w.minds() {
+		return false
+	}
 	if w.last == 6 && (w.planned != 2 || w.plan != 0) {
 		return false // what is unhealthy has been planned, and nothing is left to apply
 	}
 	return (of == 0 || of == w.planned) && strings.IndexByte(meet[w.deletion], '0'+w.blocker) >= 0
+}
+
+// sessions are in it, or one has just been.
+func (w world) sessions() bool {
+	r := runPods[w.runPod]
+	return r.session || r.glass || w.last >= 7
+}
+
+// minds says that the rules about sessions look at this world in a way of its own: the modes differ only in what an apply needs, and a
+// plan in whether it could be applied.
+func (w world) minds() bool {
+	return w.mode <= 1 && w.due == 0 && w.applied == 0 && (w.plan == 0 || w.plan == 1 || w.plan == approvedPlan)
 }
 
 // after gives the worlds that may come of a decision.
@@ -269,16 +328,19 @@ func (w world) after(d *Decision) []world {
 			return w.progress(r)
 		}
 		if r.pod == PodWaiting { // not for ever
-			return []world{with(runPod{run: r.run, pod: PodEnded})}
+			return []world{with(runPod{run: r.run, pod: PodEnded, glass: r.glass})}
 		}
 		return nil
 	case Reserve: // or: a pod that waits has had enough
-		all := []world{with(runPod{run: RunReserved})}
+		all := []world{with(runPod{run: RunReserved, glass: r.glass})}
 		if r.pod == PodWaiting {
-			all = []world{with(runPod{run: RunReserved, pod: r.pod, kept: r.kept}), with(runPod{run: RunReserved, pod: PodEnded})}
+			all = []world{with(runPod{run: RunReserved, pod: r.pod, kept: r.kept, glass: r.glass}), with(runPod{run: RunReserved, pod: PodEnded, glass: r.glass})}
 		}
 		return all
 	case Start: // or: the controller dies between run and pod, or another pod is still there
+		if d.Order.Session {
+			return w.entered(r)
+		}
 		return w.started(r.pod, d.Order.Operation)
 	case StartPod:
 		r.pod, r.ofRun = PodPending, true
@@ -299,6 +361,18 @@ func (w world) after(d *Decision) []world {
 		return nil
 	}
 	panic("no such action")
+}
+
+// entered is a session with a pod of its own, without one yet, or with one in the way.
+func (w world) entered(r runPod) []world {
+	with := func(n runPod) world { v := w; v.runPod = indexOfRunPod(n); return v }
+	n := runPod{run: RunOrdered, session: true, glass: r.glass}
+	fresh, foreign := n, n
+	foreign.pod, fresh.pod, fresh.ofRun = PodRunning, PodPending, true
+	if r.pod != PodNone {
+		return []world{with(foreign)}
+	}
+	return []world{with(fresh), with(n)}
 }
 
 // started is the run with a pod of its own, with the pod of the plan, or with one that is still in the way.
@@ -351,8 +425,12 @@ func (w world) progress(r runPod) []world {
 
 // finished without success: the run is settled, its pod may be left.
 func (w world) finished(r runPod) world {
-	w.runPod = indexOfRunPod(runPod{pod: r.pod, overdue: r.overdue})
+	w.runPod = indexOfRunPod(runPod{pod: r.pod, overdue: r.overdue, glass: r.glass})
 	w.retry = 0
+	if r.session { // that could not be opened
+		w.last, w.requested = 8, 0
+		return w
+	}
 	w.last = 5
 	if !r.other {
 		w.last = 3 + uint8(r.op)
@@ -367,6 +445,10 @@ func (w world) finished(r runPod) world {
 
 func (w world) succeeded(r runPod) []world {
 	w.runPod = indexOfRunPod(runPod{pod: PodEnded})
+	if r.session {
+		w.last, w.requested = 7, 0
+		return []world{w}
+	}
 	target, here := uint8(2), uint8(1)
 	if r.other {
 		target, here = 1, 0

@@ -26,6 +26,8 @@ type Provided struct {
 	CLIConfig []byte `json:"cliConfig,omitempty"`
 	// Backend are the settings of spec.backendConfigsFrom.
 	Backend []Setting `json:"backend,omitempty"`
+	// CloudToken is that of spec.cloud.tokenSecretRef; "" without one.
+	CloudToken string `json:"cloudToken,omitempty"`
 }
 
 // File is a file that a run finds.
@@ -50,6 +52,7 @@ func (p *Provided) Secrets() []string {
 		}
 	}
 	list = append(list, tokens(p.CLIConfig)...)
+	list = appendText(list, []byte(p.CloudToken))
 	list = appendText(list, p.CLIConfig)
 	return list
 }

@@ -113,9 +113,9 @@ func TestBadInput(t *testing.T) {
 			},
 		},
 		"field that waits": {
-			change: func(tf *infrav1.Terraform) { tf.Spec.BreakTheGlass = true },
-			reason: infrav1.ReasonNotImplemented, says: []string{"spec.breakTheGlass"},
-			mend: func(s *story.Story) { s.Change(func(tf *infrav1.Terraform) { tf.Spec.BreakTheGlass = false }) },
+			change: func(tf *infrav1.Terraform) { tf.Spec.Approval = &infrav1.ApprovalSpec{Protect: []string{"a.b"}} },
+			reason: infrav1.ReasonNotImplemented, says: []string{"spec.approval"},
+			mend: func(s *story.Story) { s.Change(func(tf *infrav1.Terraform) { tf.Spec.Approval = nil }) },
 		},
 		"word for approvePlan": {
 			change: func(tf *infrav1.Terraform) { tf.Spec.ApprovePlan = "yes" },
