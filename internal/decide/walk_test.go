@@ -110,35 +110,6 @@ func makeRunPods() []runPod {
 	return all
 }
 
-// sessionPods are those of sessions that are active.
-func sessionPods() []runPod {
-	var all []runPod
-	for i := range 8 {
-		r := runPod{run: RunOrdered, session: true, glass: i&1 != 0, cancelled: i&2 != 0}
-		if i&4 != 0 {
-			r.run = RunClaimed
-		}
-		all = append(all, r)
-		foreign := r
-		foreign.pod = PodRunning
-		all = append(all, foreign)
-		if foreign.pod = PodEnded; r.run == RunOrdered {
-			all = append(all, foreign)
-		}
-		r.ofRun = true
-		for _, pod := range []PodState{PodPending, PodRunning, PodEnded} {
-			r.pod = pod
-			all = append(all, r)
-		}
-		stuck, silent, unloved := r, r, r
-		stuck.pod, stuck.stuck = PodPending, true
-		silent.pod, silent.overdue = PodRunning, true
-		unloved.pod, unloved.unloved = PodRunning, true
-		all = append(all, stuck, silent, unloved)
-	}
-	return all
-}
-
 func indexOfRunPod(r runPod) uint8 {
 	for i := range runPods {
 		if runPods[i] == r {
@@ -306,18 +277,6 @@ func (w world) legal() bool {
 	return (of == 0 || of == w.planned) && strings.IndexByte(meet[w.deletion], '0'+w.blocker) >= 0
 }
 
-// sessions are in it, or one has just been.
-func (w world) sessions() bool {
-	r := runPods[w.runPod]
-	return r.session || r.glass || w.last >= 7
-}
-
-// minds says that the rules about sessions look at this world in a way of its own: the modes differ only in what an apply needs, and a
-// plan in whether it could be applied.
-func (w world) minds() bool {
-	return w.mode <= 1 && w.due == 0 && w.applied == 0 && (w.plan == 0 || w.plan == 1 || w.plan == approvedPlan)
-}
-
 // after gives the worlds that may come of a decision.
 func (w world) after(d *Decision) []world {
 	r := runPods[w.runPod]
@@ -361,18 +320,6 @@ func (w world) after(d *Decision) []world {
 		return nil
 	}
 	panic("no such action")
-}
-
-// entered is a session with a pod of its own, without one yet, or with one in the way.
-func (w world) entered(r runPod) []world {
-	with := func(n runPod) world { v := w; v.runPod = indexOfRunPod(n); return v }
-	n := runPod{run: RunOrdered, session: true, glass: r.glass}
-	fresh, foreign := n, n
-	foreign.pod, fresh.pod, fresh.ofRun = PodRunning, PodPending, true
-	if r.pod != PodNone {
-		return []world{with(foreign)}
-	}
-	return []world{with(fresh), with(n)}
 }
 
 // started is the run with a pod of its own, with the pod of the plan, or with one that is still in the way.
