@@ -130,7 +130,7 @@ func (c *Cloud) routes() http.Handler {
 // known lets only those in who have the token.
 func (c *Cloud) known(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("TFP-API-Version", "2.6")
+		w.Header().Set("Tfp-Api-Version", "2.6")
 		if r.Header.Get("Authorization") == "Bearer "+Token {
 			next(w, r)
 			return
