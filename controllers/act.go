@@ -177,6 +177,9 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 	if o.adopted {
 		run.Spec.Hostname = o.pod.Spec.Hostname
 	}
+	if order.Session {
+		run.Spec.Session, run.Spec.Plan, run.Spec.Unlock = o.session.DeepCopy(), nil, nil
+	}
 	switch {
 	case order.Operation == decide.OpApply:
 		run.Spec.Operation = infrav1.OperationApply
@@ -192,6 +195,9 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 func deadHolders(runs []infrav1.TerraformRun) *infrav1.Unlock {
 	var hostnames []string
 	for i := range runs {
+		if runs[i].Spec.Session != nil {
+			continue // its shell may outlive its report for a moment
+		}
 		if runs[i].Finished() && runs[i].Status.Phase != infrav1.RunSucceeded && runs[i].Status.Runner != nil {
 			hostnames = append(hostnames, runs[i].Spec.Hostname)
 		}
@@ -284,6 +290,9 @@ func (r *TerraformReconciler) refused(ctx context.Context, tf *infrav1.Terraform
 func (r *TerraformReconciler) cancel(ctx context.Context, o *observation) error {
 	changed := o.run.DeepCopy()
 	changed.Spec.Cancel = &infrav1.Cancel{Reason: "the plan is no longer wanted: revision or spec have changed, or the object is being deleted"}
+	if o.facts.Run.Session {
+		changed.Spec.Cancel.Reason = "the session is no longer wanted, or not allowed any more"
+	}
 	if o.facts.Run.Unloved {
 		changed.Spec.Cancel = &infrav1.Cancel{Reason: "cancelled by annotation", By: "annotation " + infrav1.CancelRunAnnotation}
 	}

@@ -36,6 +36,7 @@ func (r *TerraformReconciler) announce(before, tf *infrav1.Terraform, o *observa
 	if o.settled != nil {
 		e.run(o.settled)
 	}
+	e.sessionOpened(before, o)
 	if a := tf.Status.Approval; o.approved {
 		e.normal(eventApproved, fmt.Sprintf("Plan %s is approved (%s)", a.PlanID, byAndHow(a)))
 	}
@@ -47,8 +48,8 @@ func (r *TerraformReconciler) announce(before, tf *infrav1.Terraform, o *observa
 			"until source or spec change, somebody asks, or it is applied.", tf.Status.Plan.Pending))
 	}
 	if tf.Generation != before.Status.ObservedGeneration && tf.Generation == tf.Status.ObservedGeneration {
-		if message := ignoredMessage(&tf.Spec); message != "" {
-			e.warning(eventFieldIgnored, message)
+		for _, n := range notices(&tf.Spec) {
+			e.warning(n.reason, n.message)
 		}
 	}
 	if was, is := readyOf(before), readyOf(tf); o.settled == nil && newTrouble(was, is) && !toldByRun(is, o.facts.Last) {
@@ -121,6 +122,10 @@ func (e announcer) warning(reason, message string) {
 
 func (e announcer) run(run *infrav1.TerraformRun) {
 	e.metadata[revisionKey] = run.Spec.Source.Revision
+	if run.Spec.Session != nil {
+		e.sessionEnded(run)
+		return
+	}
 	st := &e.tf.Status
 	if run.Status.Unlocked != "" && run.Spec.Unlock != nil {
 		e.warning(infrav1.ReasonForceUnlock, fmt.Sprintf("Lock %s was released: %s", run.Status.Unlocked, run.Spec.Unlock.Evidence))

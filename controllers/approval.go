@@ -168,3 +168,12 @@ func replanAsked(tf *infrav1.Terraform) bool {
 	}
 	return strings.HasPrefix("re"+st.Plan.Pending, parsed.Token)
 }
+
+// invalidApproveMessage says what is wrong with spec.approvePlan; "" when nothing is.
+func invalidApproveMessage(spec *infrav1.TerraformSpec) string {
+	if plan.ParseApprove(spec.ApprovePlan).Mode != plan.ApproveInvalid {
+		return ""
+	}
+	return fmt.Sprintf("spec.approvePlan: %q is neither \"\", manual, auto, disable, safe, replan nor an id that begins with plan-; "+
+		"copy an id from status.plan.pending", spec.ApprovePlan)
+}

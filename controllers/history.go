@@ -42,8 +42,8 @@ func surplus(runs []infrav1.TerraformRun, planRun string, changed, unchanged int
 	return gone
 }
 
-// notable runs have failed, have changed something or have found something to change.
+// notable runs have failed, have changed something or have found something to change; a session may have.
 func notable(run *infrav1.TerraformRun) bool {
-	return run.Status.Phase != infrav1.RunSucceeded || run.Spec.Operation == infrav1.OperationApply ||
+	return run.Status.Phase != infrav1.RunSucceeded || run.Spec.Operation == infrav1.OperationApply || run.Spec.Session != nil ||
 		run.Status.Plan != nil && run.Status.Plan.HasChanges
 }

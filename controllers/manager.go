@@ -61,7 +61,7 @@ var orders = []string{
 	infrav1.ApprovePlanAnnotation, infrav1.ApprovedByAnnotation,
 	meta.ReconcileRequestAnnotation, meta.ForceRequestAnnotation, infrav1.ResetRequestAnnotation,
 	infrav1.RejectPlanAnnotation, infrav1.CancelRunAnnotation, infrav1.AbandonAnnotation,
-	infrav1.StateGuardOverrideAnnotation,
+	infrav1.StateGuardOverrideAnnotation, infrav1.BreakTheGlassAnnotation,
 }
 
 func ordersChanged() predicate.Predicate {

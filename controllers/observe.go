@@ -49,6 +49,8 @@ type observation struct {
 	formerEnded bool
 	// tidyUp: in the namespace no runner of the incumbent is left.
 	tidyUp bool
+	// session that a person wants; nil for none.
+	session *infrav1.Session
 	// queue is the object's place, should it have to wait.
 	queue *infrav1.QueuePlace
 }
@@ -84,6 +86,7 @@ func (r *TerraformReconciler) observe(ctx context.Context, tf *infrav1.Terraform
 	if err := o.conclude(tf); err != nil {
 		return nil, err
 	}
+	r.concludeGlass(tf, o)
 	if err := r.observeDependencies(ctx, tf, o); err != nil {
 		return nil, err
 	}
@@ -152,7 +155,7 @@ func (o *observation) conclude(tf *infrav1.Terraform) error {
 	f := &o.facts
 	*f = decide.Facts{
 		Finalizer: controllerutil.ContainsFinalizer(tf, infrav1.Finalizer), Deleting: deleting, StrayFinalizers: hasStrayFinalizers(tf),
-		Suspended: tf.Spec.Suspend, Unsupported: unsupportedMessage(&tf.Spec), InvalidApprove: invalidApproveMessage(&tf.Spec),
+		Suspended: tf.Spec.Suspend, InvalidApprove: invalidApproveMessage(&tf.Spec),
 		Auto: mode == plan.ApproveAuto, AutoSafe: mode == plan.ApproveSafe, Disabled: mode == plan.ApproveDisable, PlanOnly: tf.Spec.PlanOnly,
 		DestroyOnDeletion: tf.Spec.DestroyResourcesOnDeletion, Destroy: tf.Spec.Destroy, Force: tf.Spec.Force,
 		Kept: st.Kept != nil, Abandoned: tf.Annotations[infrav1.AbandonAnnotation] != "",
@@ -205,7 +208,7 @@ func (o *observation) concludeSource(tf *infrav1.Terraform) error {
 		source.Denied: decide.SourceDenied, source.NoArtifact: decide.SourceNoArtifact, source.Disabled: decide.SourceDisabled,
 	}
 	f := &o.facts
-	if o.source.State == source.Unsupported && f.Unsupported == "" {
+	if o.source.State == source.Unsupported {
 		f.Unsupported = o.source.Message
 	}
 	f.Source = decide.Source{State: states[o.source.State], Message: o.source.Message, Revision: o.source.Revision}
@@ -230,6 +233,7 @@ func (o *observation) concludeRun(tf *infrav1.Terraform) {
 	default:
 		o.facts.Run = decide.Run{
 			State: decide.RunOrdered, Operation: operation(o.run), Target: o.run.Spec.Target, Destroy: o.run.Spec.Terraform.Destroy,
+			Session: o.run.Spec.Session != nil, Door: door(o.run),
 			Cancelled: o.run.Spec.Cancel != nil, Unloved: tf.Annotations[infrav1.CancelRunAnnotation] == o.run.Name, HandedOver: handedOver(o.run, o.runs),
 		}
 		if o.run.Status.Runner != nil {
@@ -255,9 +259,9 @@ func (o *observation) concludeLast(tf *infrav1.Terraform) {
 		return
 	}
 	o.facts.Last = decide.Last{
-		Operation: operation(last), Target: last.Spec.Target, OutputsWritten: len(last.Status.OutputsWritten) > 0,
+		Operation: operation(last), Target: last.Spec.Target, OutputsWritten: len(last.Status.OutputsWritten) > 0, Session: last.Spec.Session != nil,
 	}
-	if last.Status.Phase == infrav1.RunSucceeded {
+	if last.Status.Phase == infrav1.RunSucceeded || last.Spec.Session != nil && !decide.SessionFailed(last) {
 		return
 	}
 	o.facts.Last.Failed = true

@@ -95,7 +95,7 @@ func Hostname(tfName, random string) string {
 // RunnerAccount is the name of the ServiceAccount that a run works as: a plan has its own where the spec says so.
 func RunnerAccount(run *infrav1.TerraformRun) string {
 	spec := &run.Spec.Terraform
-	if run.Spec.Operation == infrav1.OperationPlan && spec.PlanServiceAccountName != "" {
+	if run.Spec.Operation == infrav1.OperationPlan && run.Spec.Session == nil && spec.PlanServiceAccountName != "" {
 		return spec.PlanServiceAccountName
 	}
 	return spec.GetServiceAccountName()

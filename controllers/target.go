@@ -44,7 +44,18 @@ func planShaping(spec *infrav1.TerraformSpec) *infrav1.TerraformSpec {
 	s.StoreReadablePlan, s.BranchPlanner, s.Enterprise = "", nil, nil
 	s.TfState, s.Timeouts, s.Parallelism, s.RefreshBeforeApply = nil, nil, 0, false
 	s.Approval, s.StateBackups = nil, nil
+	s.Cloud = withoutToken(s.Cloud)
 	return s
+}
+
+// withoutToken says which workspaces, and not who may use them: a token is changed now and then.
+func withoutToken(c *infrav1.CloudSpec) *infrav1.CloudSpec {
+	if c == nil {
+		return nil
+	}
+	c = c.DeepCopy()
+	c.Token, c.TokenSecretRef = "", nil
+	return c
 }
 
 // backendOf identifies where an object's state is kept, so that what is known of one state is not held against another.
@@ -54,7 +65,7 @@ func backendOf(spec *infrav1.TerraformSpec) string {
 		From      []infrav1.BackendConfigsReference `json:"from"`
 		Cloud     *infrav1.CloudSpec                `json:"cloud"`
 		Workspace string                            `json:"workspace"`
-	}{spec.BackendConfig, spec.BackendConfigsFrom, spec.Cloud, spec.GetWorkspace()})
+	}{spec.BackendConfig, spec.BackendConfigsFrom, withoutToken(spec.Cloud), spec.GetWorkspace()})
 	if err != nil {
 		return "" // plain strings and maps are always encoded
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fluxcd/pkg/apis/meta"
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -27,9 +28,14 @@ func TestTarget(t *testing.T) {
 		"suspend":       {"a pause changes no plan", func(s *infrav1.TerraformSpec) { s.Suspend = true }, false},
 		"on deletion":   {"what happens at the end changes no plan", func(s *infrav1.TerraformSpec) { s.DestroyResourcesOnDeletion = true }, false},
 		"refresh":       {"nor when to look once more", func(s *infrav1.TerraformSpec) { s.RefreshBeforeApply = true }, false},
-		"path":          {"another module is another plan", func(s *infrav1.TerraformSpec) { s.Path = "b" }, true},
-		"vars":          {"so are other variables", func(s *infrav1.TerraformSpec) { s.Vars = []infrav1.Variable{{Name: "x"}} }, true},
-		"outputs":       {"outputs are written by a plan without changes, too", func(s *infrav1.TerraformSpec) { s.WriteOutputsToSecret = &infrav1.WriteOutputsToSecretSpec{Name: "o"} }, true},
+		"another token": {"a token is changed now and then", func(s *infrav1.TerraformSpec) {
+			s.Cloud.Token, s.Cloud.TokenSecretRef = "new", &meta.SecretKeyReference{Name: "cloud"}
+		}, false},
+		"another organization": {"that has another state", func(s *infrav1.TerraformSpec) { s.Cloud.Organization = "b" }, true},
+
+		"path":    {"another module is another plan", func(s *infrav1.TerraformSpec) { s.Path = "b" }, true},
+		"vars":    {"so are other variables", func(s *infrav1.TerraformSpec) { s.Vars = []infrav1.Variable{{Name: "x"}} }, true},
+		"outputs": {"outputs are written by a plan without changes, too", func(s *infrav1.TerraformSpec) { s.WriteOutputsToSecret = &infrav1.WriteOutputsToSecretSpec{Name: "o"} }, true},
 		"outputs to read": {"in whichever form", func(s *infrav1.TerraformSpec) {
 			s.WriteOutputsToConfigMap = &infrav1.WriteOutputsToConfigMapSpec{Name: "o"}
 		}, true},
@@ -47,7 +53,7 @@ func TestTarget(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			spec := infrav1.TerraformSpec{Path: "a", UpgradeOnInit: ptr.To(true)}
+			spec := infrav1.TerraformSpec{Path: "a", UpgradeOnInit: ptr.To(true), Cloud: &infrav1.CloudSpec{Organization: "a", Token: "old"}}
 			was, err := Target(&spec, "main@sha1:1", false)
 			g.Expect(err).NotTo(HaveOccurred())
 			tc.change(&spec)
@@ -64,6 +70,19 @@ func TestTarget(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestFrozen_HoldsNoToken(t *testing.T) {
+	g := NewWithT(t)
+	spec := infrav1.TerraformSpec{Cloud: &infrav1.CloudSpec{Organization: "a", Token: "secret", TokenSecretRef: &meta.SecretKeyReference{Name: "cloud"}}}
+	s := frozen(&spec, false)
+	g.Expect(s.Cloud.Token).To(BeEmpty())
+	g.Expect(s.Cloud.TokenSecretRef.Name).To(Equal("cloud"), "where it is, is no secret")
+	g.Expect(spec.Cloud.Token).To(Equal("secret"))
+
+	same := spec.DeepCopy()
+	same.Cloud.Token = "changed"
+	g.Expect(backendOf(same)).To(Equal(backendOf(&spec)), "it is the same state")
 }
 
 func TestRunName(t *testing.T) {

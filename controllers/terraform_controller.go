@@ -43,6 +43,9 @@ type TerraformReconciler struct {
 	AllowCrossNamespaceRefs bool
 	// ExternalArtifacts lets objects use sources of kind ExternalArtifact.
 	ExternalArtifacts bool
+	// AllowBreakTheGlass lets people have a session in a runner pod, for BreakTheGlassLimit at most.
+	AllowBreakTheGlass bool
+	BreakTheGlassLimit time.Duration
 	// ManageRunnerRBAC keeps the RoleBinding that lets runners report.
 	ManageRunnerRBAC bool
 	// ApprovalTTL is how long an approval covers later plans.

@@ -45,8 +45,10 @@ func claim(ctx context.Context, cfg Config, name string) (*job, error) {
 		err = egress{namespace: cfg.Namespace, to: "the API server"}.explain(err)
 		return nil, fmt.Errorf("claim run %s/%s: %w", cfg.Namespace, name, err)
 	}
+	live := owner.Spec.Cloud
 	owner.Spec = run.Spec.Terraform
 	return &job{
+		access: cloudAccess{token: tokenOf(live, owner.Spec.Cloud)},
 		cfg:    cfg,
 		log:    cfg.Log.WithValues("run", name, "terraform", owner.Name, "operation", run.Spec.Operation),
 		run:    run,

@@ -65,6 +65,7 @@ type job struct {
 	// interrupt ends the context of all steps.
 	interrupt context.CancelCauseFunc
 
+	access        cloudAccess              // claim: to the service of spec.cloud
 	trusted       bool                     // guard: the state is what the last run left
 	made          *job                     // takeOver: the run that has made the plan, in this pod
 	root          string                   // fetch: the folder of the artifact
@@ -95,6 +96,9 @@ type step struct {
 
 // steps are the path of a run (design 4). Nothing touches the state before the guard has looked at it.
 func (j *job) steps() []step {
+	if j.run.Spec.Session != nil {
+		return j.sessionSteps()
+	}
 	if j.made != nil {
 		return []step{
 			{v1alpha2.StepWorkspace, j.goOn}, // where the plan was made

@@ -55,6 +55,9 @@ func (j *job) engineFailure(reason string, err error) *failure {
 	if info, locked := lockOf(err); locked || j.lockUnreadable(err) {
 		return j.lockFailure(info, err)
 	}
+	if engine.ClassOf(err) == engine.ClassRemote {
+		return fail(v1alpha2.ReasonRemoteExecution, errRemote)
+	}
 	if engine.ClassOf(err) == engine.ClassPlanUnusable && j.run.Spec.Operation == v1alpha2.OperationApply {
 		reason = v1alpha2.ReasonPlanNotApplicable
 	}

@@ -99,5 +99,10 @@ func (j *job) stateContent(ctx context.Context) ([]byte, error) {
 	if len(content) == 0 {
 		return nil, nil // state pull prints nothing where there is no state
 	}
+	if j.backend.Cloud != nil {
+		if state, err := backend.Identify(content); err == nil && state.Lineage == "" {
+			return nil, nil // or, with a cloud block, an empty one
+		}
+	}
 	return content, nil
 }

@@ -19,7 +19,7 @@ const maxCheckMessage = 512
 // checks are the last step, when all others are done: where the spec has health checks, and nothing is left to apply.
 func (j *job) checks() []step {
 	unfinished := j.run.Spec.Operation == v1alpha2.OperationPlan && (j.stored != nil || j.spec.PlanOnly)
-	if len(j.spec.HealthChecks) == 0 || j.spec.Destroy || unfinished {
+	if len(j.spec.HealthChecks) == 0 || j.spec.Destroy || unfinished || j.run.Spec.Session != nil {
 		return nil
 	}
 	return []step{{v1alpha2.StepHealthChecks, j.healthChecks}}
@@ -28,6 +28,9 @@ func (j *job) checks() []step {
 // allowed is the time that a step may take. Health checks have timeouts of their own.
 func (j *job) allowed(name v1alpha2.RunStep) time.Duration {
 	longest := limit(j.spec.Timeouts, name)
+	if s := j.run.Spec.Session; s != nil && name == v1alpha2.StepSession {
+		return s.Limit.Duration + limit(j.spec.Timeouts, v1alpha2.StepInit) + stepTime
+	}
 	if name == v1alpha2.StepHealthChecks {
 		for i := range j.spec.HealthChecks {
 			longest = max(longest, stepTime+health.Timeout(&j.spec.HealthChecks[i]))

@@ -45,14 +45,14 @@ func (j *job) observe(e engine.Event) {
 // plan, and a keepsake has its own, whatever spec.upgradeOnInit says.
 func (j *job) initialise(ctx context.Context) error {
 	upgrade := j.run.Spec.Operation == v1alpha2.OperationPlan && j.spec.GetUpgradeOnInit() && j.kept == nil
-	options := engine.InitOptions{Upgrade: upgrade, BackendConfig: j.backendConfig}
+	options := engine.InitOptions{Upgrade: upgrade, BackendConfig: j.backendConfig, Cloud: j.backend.Cloud != nil}
 	if err := j.overLock(ctx, func() error { return j.engine.Init(ctx, options) }); err != nil {
 		return j.engineFailure(v1alpha2.ReasonTFExecInitFailed, err)
 	}
 	if err := j.persistent(); err != nil {
 		return err
 	}
-	if err := j.overLock(ctx, func() error { return j.engine.SelectWorkspace(ctx, j.spec.GetWorkspace()) }); err != nil {
+	if err := j.overLock(ctx, func() error { return j.engine.SelectWorkspace(ctx, j.backend.Selected()) }); err != nil {
 		return j.engineFailure(v1alpha2.ReasonSelectWorkspaceFailed, err)
 	}
 	return j.guardPulled(ctx)

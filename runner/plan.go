@@ -92,6 +92,7 @@ func (j *job) planOptions() (engine.PlanOptions, error) {
 		LockTimeout: lockTimeout(j.spec),
 		Targets:     j.spec.Targets,
 		VarFiles:    files,
+		Here:        j.backend.Cloud != nil,
 	}, err
 }
 

@@ -57,6 +57,11 @@ func (j *job) readProvided(ctx context.Context) (*inputs.Provided, error) {
 	if given.Credentials, err = reader.Credentials(ctx, j.spec.ModuleCredentials); err != nil {
 		return nil, fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
+	if j.spec.Cloud != nil {
+		if given.CloudToken, err = reader.CloudToken(ctx, j.spec.Cloud.TokenSecretRef); err != nil {
+			return nil, fail(v1alpha2.ReasonTFExecInitFailed, err)
+		}
+	}
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inputs = append(s.Inputs, reader.Read()...) })
 	return given, nil
 }

@@ -30,6 +30,7 @@ var defaultReasons = map[v1alpha2.RunStep]string{
 	v1alpha2.StepLoadPlan:  v1alpha2.ReasonTFExecApplyFailed,
 	v1alpha2.StepApply:     v1alpha2.ReasonTFExecApplyFailed,
 	v1alpha2.StepOutputs:   v1alpha2.ReasonTFExecOutputFailed,
+	v1alpha2.StepSession:   v1alpha2.ReasonTFExecInitFailed,
 
 	v1alpha2.StepHealthChecks: v1alpha2.ReasonHealthChecksFailed,
 }
@@ -71,6 +72,8 @@ func (j *job) explainStop(step v1alpha2.RunStep, f *failure, err error) {
 func (j *job) standing(step v1alpha2.RunStep) string {
 	status := j.report.status()
 	switch {
+	case j.run.Spec.Session != nil:
+		return "the shell in its pod ends with it"
 	case j.run.Spec.Operation == v1alpha2.OperationPlan || status.ApplyStartedAt == nil:
 		return "nothing was changed"
 	case step == v1alpha2.StepOutputs:
@@ -110,7 +113,7 @@ func (j *job) finish(ctx context.Context, workErr error) error {
 		return fmt.Errorf("report the result: %w", err)
 	}
 	j.pruneKept(ctx)
-	if workErr == nil && j.run.Spec.Operation == v1alpha2.OperationPlan {
+	if workErr == nil && j.run.Spec.Operation == v1alpha2.OperationPlan && j.run.Spec.Session == nil {
 		ctx, cancel := context.WithTimeout(ctx, stateTime)
 		defer cancel()
 		j.prunePlans(ctx)

@@ -83,6 +83,9 @@ func (u unlocker) runAtWork(ctx context.Context, host string) (string, error) {
 // unlock releases the lock in the Lease of the kubernetes backend, if that is ordered. A free one is free: then the engine
 // will see.
 func (j *job) unlock(ctx context.Context) error {
+	if j.run.Spec.Unlock == nil {
+		return nil
+	}
 	info, err := lock.Read(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease)
 	if err != nil {
 		return err

@@ -66,9 +66,15 @@ func (j *job) writeBackend() error {
 		return err
 	}
 	if settings.File == nil {
-		return nil
+		if err := settings.OwnCloud(j.module); err != nil {
+			return err
+		}
+		return j.openCloud()
 	}
-	return j.writeModuleFile(backend.FileName, settings.File)
+	if err := j.writeModuleFile(backend.FileName, settings.File); err != nil {
+		return err
+	}
+	return j.openCloud()
 }
 
 // writeModuleFile puts a file into the module's folder, in place of whatever the artifact has there.

@@ -90,3 +90,22 @@ type RunnerPodSpec struct {
 	// +optional
 	InitContainers []corev1.Container `json:"initContainers,omitempty"`
 }
+
+// CloudSpec is a cloud block.
+type CloudSpec struct {
+	// Organization of the workspaces.
+	// +required
+	Organization string `json:"organization"`
+
+	// Workspaces to use.
+	// +required
+	Workspaces *v1alpha2.CloudWorkspacesSpec `json:"workspaces"`
+
+	// Hostname of the service.
+	// +optional
+	Hostname string `json:"hostname,omitempty"`
+
+	// Token in clear text.
+	// +optional
+	Token string `json:"token,omitempty"`
+}

@@ -31,7 +31,7 @@ type TerraformSpec struct {
 
 	// Cloud connects the module with HCP Terraform or Terraform Enterprise instead of a backend.
 	// +optional
-	Cloud *v1alpha2.CloudSpec `json:"cloud,omitempty"`
+	Cloud *CloudSpec `json:"cloud,omitempty"`
 
 	// Workspace is the workspace of the state.
 	// +kubebuilder:default:=default

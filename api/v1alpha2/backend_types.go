@@ -1,6 +1,7 @@
 package v1alpha2
 
 import (
+	"github.com/fluxcd/pkg/apis/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -67,9 +68,14 @@ type CloudSpec struct {
 	// +optional
 	Hostname string `json:"hostname,omitempty"`
 
-	// Token in clear text.
+	// Token in clear text. Who reads the object reads it: prefer tokenSecretRef.
 	// +optional
 	Token string `json:"token,omitempty"`
+
+	// TokenSecretRef names the Secret with the token, in the Terraform object's namespace. Default for key: token. It counts
+	// where token is set, too.
+	// +optional
+	TokenSecretRef *meta.SecretKeyReference `json:"tokenSecretRef,omitempty"`
 }
 
 // CloudWorkspacesSpec selects workspaces of a cloud block.

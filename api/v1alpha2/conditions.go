@@ -66,6 +66,10 @@ const (
 	ReasonNamespaceTerminating = "NamespaceTerminating"
 	// ReasonStateNotPersistent (Stalled): the state would be lost with the pod.
 	ReasonStateNotPersistent = "StateNotPersistent"
+	// ReasonBreakTheGlassNotAllowed (Stalled, Ready): somebody wants a session, and the controller allows none.
+	ReasonBreakTheGlassNotAllowed = "BreakTheGlassNotAllowed"
+	// ReasonRemoteExecution (run): a service would plan and apply, and not the runner.
+	ReasonRemoteExecution = "RemoteExecution"
 	// ReasonQueued (Reconciling): a run is due and waits until others have ended.
 	ReasonQueued = "Queued"
 	// ReasonCancelled (run): the run was asked to stop.

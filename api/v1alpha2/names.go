@@ -35,6 +35,10 @@ const (
 	// ResetRequestAnnotation sets the count of failures to 0, when its value equals that of reconcile.fluxcd.io/requestedAt.
 	ResetRequestAnnotation = "reconcile.fluxcd.io/resetAt"
 
+	// BreakTheGlassAnnotation is the incumbent's: while it is there, a person wants a session in the runner's pod, as with
+	// spec.breakTheGlass.
+	BreakTheGlassAnnotation = "break-the-glass.tf-controller/requestedAt"
+
 	// ProcessEndedAnnotation on a runner pod, or on the TerraformRun of one that is gone, is a person's word that its process has ended.
 	ProcessEndedAnnotation = "infra.contrib.fluxcd.io/process-ended"
 

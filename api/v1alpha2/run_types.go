@@ -21,7 +21,7 @@ const (
 
 // TerraformRunSpec is a work order. The controller writes it once; only cancel may be added afterwards. Each field
 // compares itself with its old value; what is left for the whole is that none comes or goes.
-// +kubebuilder:validation:XValidation:rule="has(self.requestedAt) == has(oldSelf.requestedAt) && has(self.appliesCompleted) == has(oldSelf.appliesCompleted) && has(self.plan) == has(oldSelf.plan) && has(self.approval) == has(oldSelf.approval) && has(self.state) == has(oldSelf.state) && has(self.backend) == has(oldSelf.backend) && has(self.unlock) == has(oldSelf.unlock) && has(self.kept) == has(oldSelf.kept) && has(self.stateOverride) == has(oldSelf.stateOverride) && has(self.tidyUp) == has(oldSelf.tidyUp)",message="a run is immutable, only cancel may be set"
+// +kubebuilder:validation:XValidation:rule="has(self.requestedAt) == has(oldSelf.requestedAt) && has(self.appliesCompleted) == has(oldSelf.appliesCompleted) && has(self.plan) == has(oldSelf.plan) && has(self.approval) == has(oldSelf.approval) && has(self.state) == has(oldSelf.state) && has(self.backend) == has(oldSelf.backend) && has(self.unlock) == has(oldSelf.unlock) && has(self.kept) == has(oldSelf.kept) && has(self.stateOverride) == has(oldSelf.stateOverride) && has(self.tidyUp) == has(oldSelf.tidyUp) && has(self.session) == has(oldSelf.session)",message="a run is immutable, only cancel may be set"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || has(self.cancel)",message="a cancelled run stays cancelled"
 // +kubebuilder:validation:XValidation:rule="self.operation != 'Apply' || has(self.plan)",message="an apply names the stored plan that it applies"
 type TerraformRunSpec struct {
@@ -120,9 +120,36 @@ type TerraformRunSpec struct {
 	// +optional
 	FormerPlan string `json:"formerPlan,omitempty"`
 
+	// Session makes the run a person's time in the runner's pod, where everything is prepared as for a plan; nothing is
+	// planned.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable, only cancel may be set"
+	// +optional
+	Session *Session `json:"session,omitempty"`
+
 	// Cancel asks the runner to stop.
 	// +optional
 	Cancel *Cancel `json:"cancel,omitempty"`
+}
+
+// Session is a person's time in a runner's pod.
+type Session struct {
+	// Request that it answers: that of the spec, or the value of the annotation.
+	Request string `json:"request"`
+	// Limit is the longest time that it may take.
+	Limit metav1.Duration `json:"limit"`
+}
+
+// SessionStatus is how a session went.
+type SessionStatus struct {
+	// OpenedAt is when the pod was ready for a person.
+	OpenedAt metav1.Time `json:"openedAt"`
+	// Until is when it ends by itself.
+	Until metav1.Time `json:"until"`
+	// Directory of the module in the pod.
+	Directory string `json:"directory"`
+	// Note says what could not be prepared.
+	// +optional
+	Note string `json:"note,omitempty"`
 }
 
 // SourceKept is the kind of a run's source that is what the last apply has kept; its digest is that of spec.kept.
@@ -205,6 +232,8 @@ const (
 	StepGuard     RunStep = "Guard"
 	StepInit      RunStep = "Init"
 	StepPlan      RunStep = "Plan"
+	// StepSession takes the place of all that follows Init.
+	StepSession   RunStep = "Session"
 	StepStorePlan RunStep = "StorePlan"
 	StepLoadPlan  RunStep = "LoadPlan"
 	StepApply     RunStep = "Apply"
@@ -281,6 +310,10 @@ type TerraformRunStatus struct {
 	// StateBackup is the version of the state that an apply has kept, or why it has not.
 	// +optional
 	StateBackup *RunStateBackup `json:"stateBackup,omitempty"`
+
+	// Session that was open, of a run that is one.
+	// +optional
+	Session *SessionStatus `json:"session,omitempty"`
 
 	// Lock that stood in the way.
 	// +optional

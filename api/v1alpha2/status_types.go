@@ -14,6 +14,11 @@ type TerraformStatus struct {
 	// +optional
 	LastHandledResetAt string `json:"lastHandledResetAt,omitempty"`
 
+	// LastHandledBreakTheGlass is the request for a session in the runner's pod whose session is over: spec, or the value of the
+	// annotation break-the-glass.tf-controller/requestedAt. It goes when nobody wants a session any more.
+	// +optional
+	LastHandledBreakTheGlass string `json:"lastHandledBreakTheGlass,omitempty"`
+
 	// ObservedGeneration is the last generation that the conditions speak of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`

@@ -199,7 +199,7 @@ type TerraformSpec struct {
 	// +optional
 	DependsOn []DependencyReference `json:"dependsOn,omitempty"`
 
-	// Enterprise is accepted and ignored.
+	// Enterprise has no effect: it is a placeholder that no controller has ever read.
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
 	Enterprise *apiextensionsv1.JSON `json:"enterprise,omitempty"`
@@ -208,11 +208,11 @@ type TerraformSpec struct {
 	// +optional
 	PlanOnly bool `json:"planOnly,omitempty"`
 
-	// BreakTheGlass opens the runner pod for a person.
+	// BreakTheGlass opens a runner pod for a person, where the controller allows it. Nothing is planned or applied meanwhile.
 	// +optional
 	BreakTheGlass bool `json:"breakTheGlass,omitempty"`
 
-	// BranchPlanner is accepted and ignored.
+	// BranchPlanner has no effect: it is an order to tofu-controller's branch planner.
 	// +optional
 	BranchPlanner *BranchPlanner `json:"branchPlanner,omitempty"`
 
@@ -335,9 +335,9 @@ type DependencyReference struct {
 	ReadyExpr string `json:"readyExpr,omitempty"`
 }
 
-// BranchPlanner is accepted and ignored.
+// BranchPlanner has no effect.
 type BranchPlanner struct {
-	// EnablePathScope is accepted and ignored.
+	// EnablePathScope has no effect.
 	// +optional
 	EnablePathScope bool `json:"enablePathScope,omitempty"`
 }

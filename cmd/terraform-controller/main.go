@@ -138,6 +138,8 @@ func setupReconciler(ctx context.Context, mgr ctrl.Manager, o *options, webhooks
 		HistoryUnchanged:        o.historyUnchanged,
 		ConcurrentRuns:          o.concurrentRuns,
 		Webhooks:                webhooks,
+		AllowBreakTheGlass:      o.allowBreakTheGlass,
+		BreakTheGlassLimit:      o.breakTheGlassLimit,
 	}
 	if err := webhooks.SetupWithManager(mgr); err != nil {
 		return err

@@ -35,7 +35,6 @@ var ignoredFlags = []ignoredFlag{
 	{"runner-rpc-timeout", false, noRPC + "; spec.timeouts limits the steps of a run"},
 	{"runner-creation-timeout", false, "nothing waits for a pod; one that does not start is reported within seconds"},
 	{"use-pod-subdomain-resolution", true, noRPC},
-	{"allow-break-the-glass", true, notThisYet},
 	{"requeue-dependency", false, "dependants are woken when their dependency is ready"},
 	{"quota-retry-enabled", true, "a pod that a quota refuses is tried again after spec.retryInterval"},
 	{"quota-retry-delay", false, "a pod that a quota refuses is tried again after spec.retryInterval"},

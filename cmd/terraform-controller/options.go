@@ -48,6 +48,8 @@ type options struct {
 	manageRunnerRBAC                 bool
 	historyChanged, historyUnchanged int
 	concurrentRuns                   int
+	allowBreakTheGlass               bool
+	breakTheGlassLimit               time.Duration
 
 	acl            acl.Options
 	client         client.Options
@@ -121,6 +123,9 @@ func (o *options) bindRunner(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.runner.IdleTimeout, "runner-idle-timeout", 10*time.Minute,
 		"How long a runner pod of an object with alwaysCleanupRunnerPod: false waits for the approval of its plan.")
 	fs.DurationVar(&o.approvalTTL, "approval-ttl", 24*time.Hour, "How long an approval covers later plans that hold no other change.")
+	fs.BoolVar(&o.allowBreakTheGlass, "allow-break-the-glass", false,
+		"Let objects with spec.breakTheGlass keep a runner pod open for a person. Who may exec into it works with the runner's account.")
+	fs.DurationVar(&o.breakTheGlassLimit, "break-the-glass-limit", time.Hour, "How long such a session may take.")
 	fs.IntVar(&o.concurrentRuns, "concurrent-runs", 10,
 		"The number of objects that may have a run at the same time; others wait. 0: no limit.")
 	fs.IntVar(&o.historyChanged, "history-changed", 10, "The number of runs to keep that changed something or failed.")

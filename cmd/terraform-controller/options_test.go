@@ -2,6 +2,7 @@ package main
 
 import (
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	"github.com/spf13/pflag"
@@ -75,10 +76,12 @@ func TestOptions_AcceptsEveryFlagOfTheFieldAndSaysWhichHaveNoEffect(t *testing.T
 		// Ours.
 		"--concurrent-runs=10", "--runner-image=r:1", "--runner-idle-timeout=5m", "--approval-ttl=24h",
 		"--manage-runner-rbac=false", "--history-changed=3", "--history-unchanged=2", "--artifact-addr=:1443",
-		"--artifact-adv-addr=10.0.0.7:443", "--engine-downloads=false",
+		"--artifact-adv-addr=10.0.0.7:443", "--engine-downloads=false", "--break-the-glass-limit=30m",
 	)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(o.concurrent).To(Equal(24))
+	g.Expect(o.allowBreakTheGlass).To(BeTrue())
+	g.Expect(o.breakTheGlassLimit).To(Equal(30 * time.Minute))
 	g.Expect(o.artifactHosts()).To(ContainElements("10.0.0.7", "terraform-controller.flux-system.svc.corp.local"))
 	for _, f := range ignoredFlags {
 		g.Expect(o.warnings).To(ContainElement(HavePrefix("--"+f.name+" has no effect: ")), "warned of once it is given")

@@ -2,7 +2,6 @@
 package backend
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -38,10 +37,13 @@ type Settings struct {
 	// Workspace of the state, never empty.
 	Workspace string
 
+	// Cloud says that the state is kept by spec.cloud; nil: it is not.
+	Cloud *Cloud
+
 	overrides *hclwrite.File
 }
 
-// Render chooses the backend (contract 2.1): spec.backendConfig.customConfiguration, else what else is in
+// Render chooses the backend (contract 2.1): spec.cloud, else spec.backendConfig.customConfiguration, else what else is in
 // spec.backendConfig, else a Secret named after the object. Labels of the object never count: the engine selects by
 // backend labels, and a changed label would hide the state. Errors name the field.
 func Render(name, namespace string, spec *v1alpha2.TerraformSpec) (*Settings, error) {
@@ -49,7 +51,7 @@ func Render(name, namespace string, spec *v1alpha2.TerraformSpec) (*Settings, er
 	config := spec.BackendConfig
 	switch {
 	case spec.Cloud != nil:
-		return nil, errors.New("spec.cloud: HCP Terraform is not supported yet; use spec.backendConfig")
+		return s, s.cloud(spec)
 	case config == nil:
 		s.kubernetes(namespace, &v1alpha2.BackendConfigSpec{SecretSuffix: name, InClusterConfig: true})
 	case config.Disable:

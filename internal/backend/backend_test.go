@@ -171,7 +171,6 @@ func TestRender_RefusesWhatTheEngineCouldNotUse(t *testing.T) {
 			`spec.backendConfig.customConfiguration: line 2: Invalid expression: Expected the start of an expression, but found an invalid expression token.`},
 		{"end of the block", v1alpha2.TerraformSpec{BackendConfig: &backendConfig{CustomConfiguration: "}\nprovider \"x\" {"}},
 			`spec.backendConfig.customConfiguration: line 1: Argument or block definition required: An argument or block definition is required here.`},
-		{"cloud", v1alpha2.TerraformSpec{Cloud: &v1alpha2.CloudSpec{}}, `spec.cloud: HCP Terraform is not supported yet; use spec.backendConfig`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := backend.Render("network", "team-a", &tc.spec)

@@ -21,6 +21,9 @@ var structured = []string{
 // Override adds one setting to the file that init takes beside the backend's block, and follows it where it says that the
 // state is elsewhere. The error does not have the value.
 func (s *Settings) Override(name, text string) error {
+	if s.Cloud != nil {
+		return fmt.Errorf("%q is a setting of a backend, and spec.cloud has none; leave out one of the two", name)
+	}
 	value := cty.StringVal(text)
 	if slices.Contains(structured, name) {
 		expr, diags := hclsyntax.ParseExpression([]byte(text), name, hcl.InitialPos)

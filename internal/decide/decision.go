@@ -94,6 +94,8 @@ type Order struct {
 	Destroy bool
 	// Reason why the run exists.
 	Reason string
+	// Session: the run is a person's time in the runner's pod, and plans nothing.
+	Session bool
 }
 
 // Decision is what to do, and what to say about it.

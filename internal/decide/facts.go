@@ -47,6 +47,9 @@ type Facts struct {
 	// Requested: somebody asked for a plan, and none has been made since.
 	Requested bool
 
+	// Glass: a person wants a session in the runner's pod.
+	Glass Glass
+
 	// Kept: an apply has stored what a destroy needs, so that it can do without the source.
 	Kept bool
 
@@ -155,6 +158,9 @@ type Run struct {
 	Destroy bool
 	// Unloved: a person wants it to stop.
 	Unloved bool
+	// Session: it is a person's time in the runner's pod. Door says how to get in, "" before it is open.
+	Session bool
+	Door    string
 	// HandedOver: it was given to the pod of its plan, and no other pod may do it: two processes of one hostname could not be
 	// told apart by a lock.
 	HandedOver bool
@@ -195,6 +201,8 @@ type Last struct {
 	Failed bool
 	// Unhealthy: all was done that was to be done, and a health check has failed.
 	Unhealthy bool
+	// Session: it was a person's time in the runner's pod; Failed says then that it was never open.
+	Session bool
 	// Reason and Message of the failure.
 	Reason, Message string
 	// Operation of the run.

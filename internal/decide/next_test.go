@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -80,6 +81,17 @@ func ordered(op Operation, target string) func(*Facts) {
 	}
 }
 
+// nextCase is what is done, and said, given these facts.
+type nextCase struct {
+	reason  string
+	facts   Facts
+	action  Action
+	order   Order
+	ready   Ready
+	posture Posture
+	requeue time.Duration
+}
+
 func TestNext(t *testing.T) {
 	compat.Shows(t, "spec.destroy", "spec.interval", "spec.suspend", "spec.force", "spec.planOnly",
 		"condition.Stalled/AccessDenied", "condition.Stalled/ArtifactFailed", "condition.Ready=Unknown/Progressing",
@@ -88,15 +100,7 @@ func TestNext(t *testing.T) {
 		"condition.Ready=True/TerraformOutputsWritten", "key.reconcile.fluxcd.io/requestedAt", "key.finalizers.tf.contrib.fluxcd.io",
 		"key.tf.dependency.of.*", "use.drift-detection-only", "use.plan-only", "weak.4", "weak.6", "weak.7", "weak.19",
 	)
-	cases := map[string]struct {
-		reason  string
-		facts   Facts
-		action  Action
-		order   Order
-		ready   Ready
-		posture Posture
-		requeue time.Duration
-	}{
+	cases := map[string]nextCase{
 		"new object": {
 			reason: "the finalizer is on the object before anything is made that it guards",
 			facts:  settled(func(f *Facts) { f.Finalizer = false }), action: AddFinalizer,
@@ -120,7 +124,7 @@ func TestNext(t *testing.T) {
 		"first plan": {
 			reason: "an object that was never planned is planned, and says that it does not know yet",
 			facts:  settled(func(f *Facts) { f.Planned, f.Last, f.Ready = "", Last{}, false }),
-			action: Reserve, order: Order{OpPlan, false, ReasonFirstPlan}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonFirstPlan}, posture: Working,
 			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
 		"reservation seen": {
@@ -129,29 +133,29 @@ func TestNext(t *testing.T) {
 				f.Planned, f.Last, f.Ready = "", Last{}, false
 				f.Run.State = RunReserved
 			}),
-			action: Start, order: Order{OpPlan, false, ReasonFirstPlan}, posture: Working,
+			action: Start, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonFirstPlan}, posture: Working,
 			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
 		"reservation overtaken": {
 			reason: "what is not wanted any more is not begun",
 			facts:  settled(func(f *Facts) { f.Suspended, f.PlanIn = true, 0; f.Run.State = RunReserved }),
-			action: Withdraw, order: Order{OpPlan, false, ReasonWithdrawn},
+			action: Withdraw, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonWithdrawn},
 		},
 		"new revision": {
 			reason: "a moved target is planned anew",
 			facts:  settled(func(f *Facts) { f.Target = "there" }),
-			action: Reserve, order: Order{OpPlan, false, ReasonTargetChanged}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonTargetChanged}, posture: Working,
 			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
 		"interval": {
 			reason: "a look at the world changes no answer before it has one",
 			facts:  settled(func(f *Facts) { f.PlanIn = 0 }),
-			action: Reserve, order: Order{OpPlan, false, ReasonInterval}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonInterval}, posture: Working,
 		},
 		"request": {
 			reason: "a person who asks is answered at once",
 			facts:  settled(func(f *Facts) { f.Requested = true }),
-			action: Reserve, order: Order{OpPlan, false, ReasonRequested}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonRequested}, posture: Working,
 		},
 		"in sync": {
 			reason: "Ready keeps saying how it came to be so",
@@ -185,7 +189,7 @@ func TestNext(t *testing.T) {
 		"plan waits, interval": {
 			reason: "a plan that waits is refreshed, and says the same meanwhile",
 			facts:  settled(pending, func(f *Facts) { f.PlanIn = 0 }),
-			action: Reserve, order: Order{OpPlan, false, ReasonInterval}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonInterval}, posture: Working,
 		},
 		"webhooks unasked": {
 			reason: "webhooks are asked as soon as there is a plan, whoever is to approve it",
@@ -206,7 +210,7 @@ func TestNext(t *testing.T) {
 		"webhooks unasked, new revision": {
 			reason: "what is stale is asked nobody about",
 			facts:  settled(pending, unasked, func(f *Facts) { f.Target = "there" }),
-			action: Reserve, order: Order{OpPlan, false, ReasonTargetChanged}, posture: Working, ready: Ready{Unknown, "Progressing", "Terraform Planning"},
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonTargetChanged}, posture: Working, ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
 		"webhooks unasked, disable": {
 			reason: "what is only reported is judged by nobody",
@@ -263,18 +267,18 @@ func TestNext(t *testing.T) {
 		},
 		"volatile plan, approved": {
 			reason: "it is applied like any other",
-			facts:  settled(approved, volatile), action: Reserve, order: Order{OpApply, false, ReasonApproved}, posture: Working,
+			facts:  settled(approved, volatile), action: Reserve, order: Order{Operation: OpApply, Destroy: false, Reason: ReasonApproved}, posture: Working,
 		},
 		"volatile plan, new revision": {
 			reason: "another target has another plan",
 			facts:  settled(pending, volatile, func(f *Facts) { f.Target = "there" }),
-			action: Reserve, order: Order{OpPlan, false, ReasonTargetChanged}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonTargetChanged}, posture: Working,
 			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
 		"volatile plan, request": {
 			reason: "a person who asks gets a new one",
 			facts:  settled(pending, volatile, func(f *Facts) { f.Requested = true }),
-			action: Reserve, order: Order{OpPlan, false, ReasonRequested}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonRequested}, posture: Working,
 		},
 		"volatile drift": {
 			reason: "drift that looks different each time as well",
@@ -283,11 +287,11 @@ func TestNext(t *testing.T) {
 		},
 		"plan approved": {
 			reason: "an approved plan is applied",
-			facts:  settled(approved), action: Reserve, order: Order{OpApply, false, ReasonApproved}, posture: Working,
+			facts:  settled(approved), action: Reserve, order: Order{Operation: OpApply, Destroy: false, Reason: ReasonApproved}, posture: Working,
 		},
 		"auto": {
 			reason: "under auto every plan is applied",
-			facts:  settled(pending, func(f *Facts) { f.Auto = true }), action: Reserve, order: Order{OpApply, false, ReasonAutoApproved}, posture: Working,
+			facts:  settled(pending, func(f *Facts) { f.Auto = true }), action: Reserve, order: Order{Operation: OpApply, Destroy: false, Reason: ReasonAutoApproved}, posture: Working,
 		},
 		"plan only": {
 			reason: "under plan only not even an approved plan is applied",
@@ -297,13 +301,13 @@ func TestNext(t *testing.T) {
 		"approved plan of another target": {
 			reason: "an approval is of what was shown, not of what has come since",
 			facts:  settled(approved, func(f *Facts) { f.Target = "there" }),
-			action: Reserve, order: Order{OpPlan, false, ReasonTargetChanged}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonTargetChanged}, posture: Working,
 			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
 		"safe": {
 			reason: "under safe a plan that ends nothing goes on by itself",
 			facts:  settled(pending, func(f *Facts) { f.AutoSafe, f.Plan.Safe = true, true }),
-			action: Reserve, order: Order{OpApply, false, ReasonAutoApproved}, posture: Working,
+			action: Reserve, order: Order{Operation: OpApply, Destroy: false, Reason: ReasonAutoApproved}, posture: Working,
 		},
 		"not safe": {
 			reason: "and what ends something waits",
@@ -312,7 +316,7 @@ func TestNext(t *testing.T) {
 		},
 		"not safe, approved": {
 			reason: "for a person's word",
-			facts:  settled(approved, func(f *Facts) { f.AutoSafe = true }), action: Reserve, order: Order{OpApply, false, ReasonApproved}, posture: Working,
+			facts:  settled(approved, func(f *Facts) { f.AutoSafe = true }), action: Reserve, order: Order{Operation: OpApply, Destroy: false, Reason: ReasonApproved}, posture: Working,
 		},
 		"protected": {
 			reason: "neither a mode nor a force ends what is protected",
@@ -326,7 +330,7 @@ func TestNext(t *testing.T) {
 		},
 		"protected, approved": {
 			reason: "for a person's word",
-			facts:  settled(approved, func(f *Facts) { f.Plan.Protected = "a.b" }), action: Reserve, order: Order{OpApply, false, ReasonApproved}, posture: Working,
+			facts:  settled(approved, func(f *Facts) { f.Plan.Protected = "a.b" }), action: Reserve, order: Order{Operation: OpApply, Destroy: false, Reason: ReasonApproved}, posture: Working,
 		},
 		"destroy of what is protected": {
 			reason: "nor does a deletion",
@@ -382,12 +386,12 @@ func TestNext(t *testing.T) {
 		},
 		"retry": {
 			reason: "a retry leaves Ready as the failure made it",
-			facts:  settled(failedPlan, func(f *Facts) { f.RetryIn = 0 }), action: Reserve, order: Order{OpPlan, false, ReasonRetry}, posture: Working,
+			facts:  settled(failedPlan, func(f *Facts) { f.RetryIn = 0 }), action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonRetry}, posture: Working,
 		},
 		"fixed": {
 			reason: "a new commit does not wait for the retry of the old one",
 			facts:  settled(failedPlan, func(f *Facts) { f.Target = "there" }),
-			action: Reserve, order: Order{OpPlan, false, ReasonTargetChanged}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonTargetChanged}, posture: Working,
 			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
 		"failed apply": {
@@ -395,7 +399,7 @@ func TestNext(t *testing.T) {
 			facts: settled(func(f *Facts) {
 				f.Last, f.Ready, f.Auto = Last{Failed: true, Operation: OpApply, Target: "here", Reason: "x"}, false, true
 			}),
-			action: Reserve, order: Order{OpPlan, false, ReasonRetry}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonRetry}, posture: Working,
 		},
 		"dependency not ready": {
 			reason: "what depends on others begins after them",
@@ -422,7 +426,7 @@ func TestNext(t *testing.T) {
 		"dependency not ready, reserved": {
 			reason: "what has not begun does not begin",
 			facts:  settled(waiting, func(f *Facts) { f.Target = "there"; f.Run.State = RunReserved }),
-			action: Withdraw, order: Order{OpPlan, false, ReasonWithdrawn},
+			action: Withdraw, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonWithdrawn},
 		},
 		"dependency denied": {
 			reason: "another namespace's object is not looked at",
@@ -439,7 +443,7 @@ func TestNext(t *testing.T) {
 		"deleted, dependency not ready": {
 			reason: "an object may go before what it depends on",
 			facts:  settled(deleting, waiting, func(f *Facts) { f.DestroyOnDeletion = true }),
-			action: Reserve, order: Order{OpPlan, true, ReasonDeletion}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: true, Reason: ReasonDeletion}, posture: Working,
 			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
 		"deleted, others depend on it": {
@@ -457,7 +461,7 @@ func TestNext(t *testing.T) {
 		"state not persistent, new commit": {
 			reason: "the module may have a backend now",
 			facts:  settled(failedPlan, func(f *Facts) { f.Last.Reason, f.Target = v1alpha2.ReasonStateNotPersistent, "there" }),
-			action: Reserve, order: Order{OpPlan, false, ReasonTargetChanged}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonTargetChanged}, posture: Working,
 			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
 		"retry limit": {
@@ -473,55 +477,55 @@ func TestNext(t *testing.T) {
 		"unhealthy, retry": {
 			reason: "nothing is applied again: a plan looks whether all is as it was applied, and checks again",
 			facts:  settled(unhealthyNow, func(f *Facts) { f.RetryIn, f.Auto = 0, true }),
-			action: Reserve, order: Order{OpPlan, false, ReasonRetry}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonRetry}, posture: Working,
 		},
 		"unhealthy, retry limit": {
 			reason: "looking again costs nobody a try: what comes up late is found",
 			facts:  settled(unhealthyNow, func(f *Facts) { f.RetryIn, f.Exhausted = 0, true }),
-			action: Reserve, order: Order{OpPlan, false, ReasonRetry}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonRetry}, posture: Working,
 		},
 		"unhealthy, new commit": {
 			reason: "what mends it does not wait",
 			facts:  settled(unhealthyNow, func(f *Facts) { f.Target = "there" }),
-			action: Reserve, order: Order{OpPlan, false, ReasonTargetChanged}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonTargetChanged}, posture: Working,
 			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
 		"retry limit, new commit": {
 			reason: "another target has its own tries",
 			facts:  settled(failedPlan, func(f *Facts) { f.Exhausted, f.Target = true, "there" }),
-			action: Reserve, order: Order{OpPlan, false, ReasonTargetChanged}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonTargetChanged}, posture: Working,
 			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
 		"retry limit, request": {
 			reason: "a person who asks is answered",
 			facts:  settled(failedPlan, func(f *Facts) { f.Exhausted, f.Requested = true, true }),
-			action: Reserve, order: Order{OpPlan, false, ReasonRequested}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonRequested}, posture: Working,
 		},
 		"forced": {
 			reason: "force asks nobody, not even plan only",
 			facts:  settled(pending, func(f *Facts) { f.Force, f.PlanOnly = true, true }),
-			action: Reserve, order: Order{OpApply, false, ReasonAutoApproved}, posture: Working,
+			action: Reserve, order: Order{Operation: OpApply, Destroy: false, Reason: ReasonAutoApproved}, posture: Working,
 		},
 		"force requested": {
 			reason: "the plan that is to be applied is made now",
 			facts:  settled(func(f *Facts) { f.Requested, f.ForceRequested = true, true }),
-			action: Reserve, order: Order{OpPlan, false, ReasonForced}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonForced}, posture: Working,
 		},
 		"force requested, planned": {
 			reason: "that plan is applied",
 			facts:  settled(approved, func(f *Facts) { f.Plan.Forced, f.PlanOnly = true, true }),
-			action: Reserve, order: Order{OpApply, false, ReasonForced}, posture: Working,
+			action: Reserve, order: Order{Operation: OpApply, Destroy: false, Reason: ReasonForced}, posture: Working,
 		},
 		"destroy": {
 			reason: "spec.destroy plans the destruction",
 			facts:  settled(func(f *Facts) { f.Destroy, f.Target = true, "destroyed" }),
-			action: Reserve, order: Order{OpPlan, true, ReasonTargetChanged}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: true, Reason: ReasonTargetChanged}, posture: Working,
 			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
 		"destroy approved": {
 			reason: "spec.destroy is approved like everything else",
 			facts:  settled(approved, func(f *Facts) { f.Destroy = true }),
-			action: Reserve, order: Order{OpApply, true, ReasonApproved}, posture: Working,
+			action: Reserve, order: Order{Operation: OpApply, Destroy: true, Reason: ReasonApproved}, posture: Working,
 		},
 		"destroy applied": {
 			reason: "the object stays, and says that nothing else does",
@@ -535,12 +539,12 @@ func TestNext(t *testing.T) {
 		},
 		"queued": {
 			reason: "what is due waits for its place, and Ready with it",
-			facts:  settled(approved, func(f *Facts) { f.Queue.Full = true }), posture: Queued, order: Order{OpApply, false, ReasonApproved},
+			facts:  settled(approved, func(f *Facts) { f.Queue.Full = true }), posture: Queued, order: Order{Operation: OpApply, Destroy: false, Reason: ReasonApproved},
 		},
 		"queued, reserved": {
 			reason: "a reservation has its place",
 			facts:  settled(approved, func(f *Facts) { f.Queue.Full = true; f.Run.State = RunReserved }),
-			action: Start, order: Order{OpApply, false, ReasonApproved}, posture: Working,
+			action: Start, order: Order{Operation: OpApply, Destroy: false, Reason: ReasonApproved}, posture: Working,
 		},
 		"suspended": {
 			reason: "a suspended object rests, whatever is due",
@@ -694,19 +698,19 @@ func TestNext(t *testing.T) {
 		},
 		"plan approved, its pod waits": {
 			reason: "the apply goes on where the plan was made",
-			facts:  settled(approved, podWaits), action: Reserve, order: Order{OpApply, false, ReasonApproved}, posture: Working,
+			facts:  settled(approved, podWaits), action: Reserve, order: Order{Operation: OpApply, Destroy: false, Reason: ReasonApproved}, posture: Working,
 		},
 		"reservation seen, the pod of the plan waits": {
 			reason: "the second pass gives the run to that pod",
 			facts:  settled(approved, podWaits, func(f *Facts) { f.Run.State = RunReserved }),
-			action: Start, order: Order{OpApply, false, ReasonApproved}, posture: Working,
+			action: Start, order: Order{Operation: OpApply, Destroy: false, Reason: ReasonApproved}, posture: Working,
 		},
 		"reservation seen, the pod of the plan has had enough": {
 			reason: "the run will have another pod, when that one is gone",
 			facts: settled(approved, func(f *Facts) {
 				f.Run.State, f.Pod.State = RunReserved, PodEnded
 			}),
-			action: Start, order: Order{OpApply, false, ReasonApproved}, posture: Working,
+			action: Start, order: Order{Operation: OpApply, Destroy: false, Reason: ReasonApproved}, posture: Working,
 		},
 		"plan held, its pod waits": {
 			reason: "nobody knows when it will be approved",
@@ -757,7 +761,7 @@ func TestNext(t *testing.T) {
 		"abandoned, destroy reserved": {
 			reason: "a reservation is taken back",
 			facts:  settled(deleting, abandon, func(f *Facts) { f.Run.State = RunReserved }),
-			action: Withdraw, order: Order{OpPlan, false, ReasonWithdrawn},
+			action: Withdraw, order: Order{Operation: OpPlan, Destroy: false, Reason: ReasonWithdrawn},
 		},
 		"abandoned, runner out of reach": {
 			reason: "whether a process still works is another question, with its own way out",
@@ -781,14 +785,14 @@ func TestNext(t *testing.T) {
 		"deleted with destroy": {
 			reason: "the destroy is planned first",
 			facts:  settled(deleting, func(f *Facts) { f.DestroyOnDeletion = true }),
-			action: Reserve, order: Order{OpPlan, true, ReasonDeletion}, posture: Working,
+			action: Reserve, order: Order{Operation: OpPlan, Destroy: true, Reason: ReasonDeletion}, posture: Working,
 			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
 		"destroy planned": {
 			reason: "the deletion is the approval, under manual as well",
 			facts: settled(deleting, pending, func(f *Facts) {
 				f.DestroyOnDeletion, f.Planned = true, "destroyed"
-			}), action: Reserve, order: Order{OpApply, true, ReasonDeletion}, posture: Working,
+			}), action: Reserve, order: Order{Operation: OpApply, Destroy: true, Reason: ReasonDeletion}, posture: Working,
 		},
 		"destroyed": {
 			reason: "what is destroyed may go",
@@ -823,14 +827,14 @@ func TestNext(t *testing.T) {
 			reason: "what an apply has kept is enough to destroy",
 			facts: settled(deleting, func(f *Facts) {
 				f.DestroyOnDeletion, f.Kept, f.Source = true, true, Source{State: SourceMissing, Message: "gone"}
-			}), action: Reserve, order: Order{OpPlan, true, ReasonDeletion}, posture: Working,
+			}), action: Reserve, order: Order{Operation: OpPlan, Destroy: true, Reason: ReasonDeletion}, posture: Working,
 			ready: Ready{Unknown, "Progressing", "Terraform Planning"},
 		},
 		"deleted with destroy, source denied, keepsake": {
 			reason: "nothing of the source is looked at",
 			facts: settled(deleting, pending, func(f *Facts) {
 				f.DestroyOnDeletion, f.Kept, f.Planned, f.Source = true, true, "destroyed", Source{State: SourceDenied}
-			}), action: Reserve, order: Order{OpApply, true, ReasonDeletion}, posture: Working,
+			}), action: Reserve, order: Order{Operation: OpApply, Destroy: true, Reason: ReasonDeletion}, posture: Working,
 		},
 		"source missing, keepsake": {
 			reason: "a keepsake is for the end only",
@@ -839,6 +843,7 @@ func TestNext(t *testing.T) {
 			}), posture: Stuck, ready: Ready{False, v1alpha2.ReasonArtifactFailed, "gone"},
 		},
 	}
+	maps.Copy(cases, sessionCases())
 	decided := map[string]bool{}
 	for name, tc := range cases {
 		decided[Next(tc.facts).Rule] = true

@@ -23,6 +23,7 @@ var rules = []rule{
 	{"the plan is no longer wanted", unwantedPlan, does(CancelRun)},
 	{"the run has no pod yet", runWithoutPod, starts(StartPod)},
 	{"the pod does not start", podStuck, waitForPod},
+	{"a person is in the pod", sessionActive, watchSession},
 	{"the run is at work", runActive, watchRun},
 
 	// No run is active.
@@ -36,12 +37,16 @@ var rules = []rule{
 
 	// Rest, for as long as something has to be done by a person.
 	{"suspended", suspended, pause},
+	{"breaking the glass is not allowed", glassForbidden, stallGlassForbidden},
 	{"a field is not implemented", unsupported, stallUnsupported},
 	{"approvePlan is invalid", invalidApprove, stallInvalidApprove},
 	{"the source may not be used", sourceDenied, stallDenied},
 	{"sources of that kind are switched off", sourceDisabled, stallDisabled},
 	{"the source is missing", sourceMissing, stallMissing},
 	{"the source has no artifact", sourceEmpty, waitForArtifact},
+
+	// A person comes first.
+	{"a person breaks the glass", glassBroken, reserveSession},
 
 	// Others come first.
 	{"a dependency can't be waited for", dependencyWrong, stallDependency},

@@ -17,7 +17,7 @@ type Queue struct {
 // Class says how urgent a run is.
 func (o Order) Class() v1alpha2.QueueClass {
 	switch o.Reason {
-	case ReasonApproved, ReasonDeletion, ReasonForced:
+	case ReasonApproved, ReasonDeletion, ReasonForced, ReasonBreakTheGlass:
 		return v1alpha2.QueueApproved
 	case ReasonRetry:
 		return v1alpha2.QueueRetry

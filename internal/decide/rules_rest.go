@@ -54,7 +54,7 @@ func failedNotDue(f *Facts) bool {
 // mayApply: the stored plan is of the present target, nobody has asked for another one, and it is approved: by the deletion
 // (but not under safe, which holds every destroy), by the mode, or by a person.
 func mayApply(f *Facts) bool {
-	if f.Plan.ID == "" || f.Plan.Target != f.Target || f.Requested || f.Last.Failed {
+	if f.Plan.ID == "" || f.Plan.Target != f.Target || f.Requested || f.Last.Failed || f.Last.Session {
 		return false
 	}
 	return consented(f)
@@ -84,7 +84,7 @@ func consented(f *Facts) bool {
 func approvedAsShown(f *Facts) bool { return f.Plan.Approved && !f.Plan.Forced }
 
 func planDue(f *Facts) bool {
-	return f.Planned != f.Target || f.Requested || f.Last.Failed || lookDue(f)
+	return f.Planned != f.Target || f.Requested || f.Last.Failed || f.Last.Session || lookDue(f)
 }
 
 func plannedOnly(f *Facts) bool { return f.Plan.ID != "" && f.PlanOnly && !f.Deleting }
@@ -145,13 +145,14 @@ func reserveApply(f *Facts) Decision {
 	case f.Deleting:
 		reason = ReasonDeletion
 	}
-	return Decision{Action: Reserve, Posture: Working, Progress: progress(OpApply), Order: Order{OpApply, f.Deleting || f.Destroy, reason}}
+	return Decision{Action: Reserve, Posture: Working, Progress: progress(OpApply), Order: Order{Operation: OpApply, Destroy: f.Deleting || f.Destroy, Reason: reason}}
 }
 
-// reservePlan leaves Ready alone when only the world is looked at again: Ready changes when an answer changes.
+// reservePlan leaves Ready alone when only the world is looked at again: Ready changes when an answer changes. After a session it has to
+// stop speaking of that.
 func reservePlan(f *Facts) Decision {
-	d := Decision{Action: Reserve, Posture: Working, Progress: progress(OpPlan), Order: Order{OpPlan, f.Deleting || f.Destroy, planReason(f)}}
-	if f.Planned != f.Target && !(f.Last.Failed && f.Last.Target == f.Target) {
+	d := Decision{Action: Reserve, Posture: Working, Progress: progress(OpPlan), Order: Order{Operation: OpPlan, Destroy: f.Deleting || f.Destroy, Reason: planReason(f)}}
+	if f.Planned != f.Target && !(f.Last.Failed && f.Last.Target == f.Target) || f.Last.Session {
 		d.Ready = Ready{Unknown, reasonProgressing, "Terraform Planning"}
 	}
 	return d
@@ -168,6 +169,8 @@ func planReason(f *Facts) string {
 		return ReasonForced
 	case f.Requested:
 		return ReasonRequested
+	case f.Last.Session:
+		return ReasonAfterSession
 	case f.Last.Failed && f.Last.Target == f.Target:
 		return ReasonRetry
 	case f.Planned == "":

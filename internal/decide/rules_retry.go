@@ -23,7 +23,7 @@ func Backoff(base, longest time.Duration, failures int64) time.Duration {
 // exhausted: what has failed here as often as it may is tried again only for a person. A deletion is tried for ever, and
 // for what is unhealthy nothing is tried again, it is only looked at.
 func exhausted(f *Facts) bool {
-	return f.Exhausted && f.Last.Failed && !f.Last.Unhealthy && f.Last.Target == f.Target && !f.Requested && !f.Deleting
+	return f.Exhausted && f.Last.Failed && !f.Last.Unhealthy && !f.Last.Session && f.Last.Target == f.Target && !f.Requested && !f.Deleting
 }
 
 // stallExhausted keeps the failure in Ready: that is what has to be mended.

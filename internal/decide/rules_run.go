@@ -44,6 +44,9 @@ func unwantedPlan(f *Facts) bool {
 
 // overtaken: the run works towards something that is not wanted any more, whether or not the source can tell what is.
 func overtaken(f *Facts) bool {
+	if f.Run.Session {
+		return sessionUnwanted(f)
+	}
 	if f.Deleting && (f.Abandoned || !f.Run.Destroy || !f.DestroyOnDeletion) {
 		return true
 	}
@@ -76,6 +79,9 @@ func podLeft(f *Facts) bool { return f.Pod.State != PodNone }
 
 func starts(a Action) func(*Facts) Decision {
 	return func(f *Facts) Decision {
+		if f.Run.Session {
+			return Decision{Action: a, Posture: Working, Progress: sessionPreparing}
+		}
 		return Decision{Action: a, Posture: Working, Progress: progress(f.Run.Operation)}
 	}
 }

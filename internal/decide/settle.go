@@ -22,6 +22,10 @@ func Settle(tf *v1alpha2.Terraform, run *v1alpha2.TerraformRun, now time.Time, a
 	st.ActiveRun = nil
 	s := settlement{tf, run, metav1.NewTime(now), approvalTTL}
 	s.common()
+	if run.Spec.Session != nil {
+		s.session()
+		return
+	}
 	switch {
 	case run.Status.Phase != v1alpha2.RunSucceeded && run.Status.ApplyFinishedAt != nil:
 		s.applied()
@@ -98,7 +102,7 @@ func guarded(run *v1alpha2.TerraformRun) bool {
 	switch st.Step {
 	case "", v1alpha2.StepClaim, v1alpha2.StepFetch, v1alpha2.StepWorkspace, v1alpha2.StepGuard:
 		return false
-	case v1alpha2.StepInit, v1alpha2.StepPlan, v1alpha2.StepStorePlan, v1alpha2.StepLoadPlan, v1alpha2.StepApply, v1alpha2.StepOutputs,
+	case v1alpha2.StepInit, v1alpha2.StepSession, v1alpha2.StepPlan, v1alpha2.StepStorePlan, v1alpha2.StepLoadPlan, v1alpha2.StepApply, v1alpha2.StepOutputs,
 		v1alpha2.StepHealthChecks:
 	}
 	return true

@@ -52,8 +52,8 @@ var properties = []property{
 	{"a deleted object begins nothing but a destroy", func(f *Facts, d *Decision) bool {
 		return implies(begins(d) && (f.Deleting || f.Destroy), d.Order.Destroy)
 	}},
-	{"nothing but a deletion begins before what the object depends on", func(f *Facts, d *Decision) bool {
-		return implies(f.Dependency.State != DependenciesReady && !f.Deleting, !begins(d))
+	{"nothing but a deletion, or a session, begins before what the object depends on", func(f *Facts, d *Decision) bool {
+		return implies(f.Dependency.State != DependenciesReady && !f.Deleting, !begins(d) || d.Order.Session)
 	}},
 	{"nothing is destroyed or let go before what depends on the object, unless it is abandoned", func(f *Facts, d *Decision) bool {
 		return implies(f.Deleting && f.Dependants != "" && !f.Abandoned, !begins(d) && d.Action != RemoveFinalizer)
@@ -64,12 +64,12 @@ var properties = []property{
 		return implies(given, !begins(d) && d.Action != StartPod) && implies(given && free, d.Action == RemoveFinalizer)
 	}},
 	{"a volatile plan is not made anew by itself", func(f *Facts, d *Decision) bool {
-		left := f.Plan.Volatile && f.Planned == f.Target && !f.Requested && !f.Last.Failed
-		return implies(left && begins(d), d.Order.Operation == OpApply)
+		left := f.Plan.Volatile && f.Planned == f.Target && !f.Requested && !f.Last.Failed && !f.Last.Session
+		return implies(left && begins(d) && !d.Order.Session, d.Order.Operation == OpApply)
 	}},
 	{"what has failed as often as it may is not tried again, unless somebody asks", func(f *Facts, d *Decision) bool {
-		spent := f.Exhausted && f.Last.Failed && !f.Last.Unhealthy && f.Last.Target == f.Target && !f.Requested && !f.Deleting
-		return implies(spent, !begins(d))
+		spent := f.Exhausted && f.Last.Failed && !f.Last.Unhealthy && !f.Last.Session && f.Last.Target == f.Target && !f.Requested && !f.Deleting
+		return implies(spent, !begins(d) || d.Order.Session)
 	}},
 	{"for a health check that fails nothing is applied again, it is looked at again, and Ready is not True", func(f *Facts, d *Decision) bool {
 		unhealthy := f.Last.Unhealthy && f.Last.Target == f.Target
@@ -141,7 +141,8 @@ var properties = []property{
 		return implies(d.Action == Withdraw, f.Run.State == RunReserved) && d.Action != Drop
 	}},
 	{"nothing is said while only the world is looked at again", func(f *Facts, d *Decision) bool {
-		return implies(d.Action == Reserve && f.Planned == f.Target, d.Ready.Status == Keep)
+		session := d.Order.Session || f.Last.Session
+		return implies(d.Action == Reserve && f.Planned == f.Target && !session, d.Ready.Status == Keep)
 	}},
 	{"Retrying and Stuck go with Ready False, and only they", func(_ *Facts, d *Decision) bool {
 		return implies(d.Posture == Retrying || d.Posture == Stuck, d.Ready.Status == False) &&
@@ -154,7 +155,19 @@ var properties = []property{
 	}},
 	{"a failure is not tried again before its time, unless somebody asks", func(f *Facts, d *Decision) bool {
 		early := f.Last.Failed && f.Last.Target == f.Target && f.RetryIn > 0 && !f.Requested
-		return implies(early, !begins(d))
+		return implies(early, !begins(d) || d.Order.Session && !f.Last.Session)
+	}},
+	{"while a person wants to be in the pod, nothing else begins", func(f *Facts, d *Decision) bool {
+		return implies(f.Glass != GlassWhole && !f.Deleting && begins(d), d.Order.Session)
+	}},
+	{"a session begins only for somebody who wants it, and never in a deletion", func(f *Facts, d *Decision) bool {
+		return implies(d.Order.Session, f.Glass == GlassBroken && !f.Deleting)
+	}},
+	{"nobody is thrown out of a session but by a person or a deletion", func(f *Facts, d *Decision) bool {
+		return implies(d.Action == CancelRun && f.Run.Session, f.Glass != GlassBroken || f.Deleting || f.Run.Unloved)
+	}},
+	{"after a session nothing is applied before a plan has looked", func(f *Facts, d *Decision) bool {
+		return implies(f.Last.Session, d.Order.Operation != OpApply)
 	}},
 	{"a plan that waits for a person is not applied", func(f *Facts, d *Decision) bool {
 		return implies(!f.Auto && !f.Force && !f.AutoSafe && !f.Plan.Approved && !f.Deleting, d.Order.Operation != OpApply)

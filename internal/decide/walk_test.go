@@ -27,13 +27,13 @@ type world struct {
 	planned   uint8 // 0 never, 1 for another target, 2 for this one
 	applied   uint8 // this target was applied last
 	plan      uint8 // 0 none, 1 of another target, 2 likewise and approved, 3 of this one and rejected; 4 and more of this one, see heldPlan
-	last      uint8 // 0 none; 1 plan, 2 apply succeeded; 3 plan, 4 apply failed here; 5 failed at another target; 6 unhealthy
+	last      uint8 // 0 none; 1 plan, 2 apply succeeded; 3 plan, 4 apply failed here; 5 failed at another target; 6 unhealthy; 7 a session, 8 a session that failed
 	due       uint8 // the interval has passed
 	retry     uint8 // the next try is due
 	runPod    uint8 // index into runPods
 }
 
-var radix = [...]int{5, 10, 6, 2, 2, 3, 2, 13, 7, 2, 2, 0}
+var radix = [...]int{5, 10, 6, 2, 2, 3, 2, 13, 9, 2, 2, 0}
 
 // fixed is the number of leading facts that no step changes: worlds that differ there do not meet.
 const fixed = 3
@@ -51,6 +51,8 @@ type runPod struct {
 	overdue   bool
 	kept      bool // a pod that waits may wait on
 	handed    bool // the run was given to the pod of its plan
+	session   bool // the run is one
+	glass     bool // a session is wanted
 }
 
 var runPods = makeRunPods()
@@ -63,7 +65,12 @@ func makeRunPods() []runPod {
 		}
 		all = append(all, runPod{run: run, pod: PodWaiting}, runPod{run: run, pod: PodWaiting, kept: true})
 	}
-	all = append(all, runPod{pod: PodRunning, overdue: true})
+	for _, r := range slices.Clone(all) {
+		r.glass = true
+		all = append(all, r)
+	}
+	all = append(all, runPod{pod: PodRunning, overdue: true}, runPod{pod: PodRunning, overdue: true, glass: true})
+	all = append(all, sessionPods()...)
 	for _, run := range []RunState{RunOrdered, RunClaimed} {
 		for i := range 8 {
 			r := runPod{run: run, op: Operation(i & 1), other: i&2 != 0, cancelled: i&4 != 0}
@@ -194,6 +201,12 @@ func (w world) facts() Facts {
 	if r.other {
 		f.Run.Target = "other"
 	}
+	if f.Run.Session = r.session; r.session && r.run == RunClaimed && r.pod == PodRunning {
+		f.Run.Door = "come in"
+	}
+	if r.glass {
+		f.Glass = GlassBroken
+	}
 	if r.stuck {
 		f.Pod.Stuck = "no such image"
 	}
@@ -253,6 +266,8 @@ func (w world) planAndLast(f *Facts) {
 		f.Last = Last{Failed: true, Target: "other"}
 	case 6:
 		f.Last = Last{Failed: true, Unhealthy: true, Target: "here", Reason: v1alpha2.ReasonHealthChecksFailed}
+	case 7, 8:
+		f.Last = Last{Session: true, Failed: w.last == 8, Target: "here"}
 	}
 }
 
@@ -265,6 +280,9 @@ var meet = [...]string{"01234678", "012358", "01235789", "08", "0158"}
 // legal says whether the status can hold this combination at all, and whether its parts have to do with each other.
 func (w world) legal() bool {
 	of := targetOfPlan[w.plan]
+	if w.sessions() && !w.minds() {
+		return false
+	}
 	if w.last == 6 && (w.planned != 2 || w.plan != 0) {
 		return false // what is unhealthy has been planned, and nothing is left to apply
 	}
@@ -281,16 +299,19 @@ func (w world) after(d *Decision) []world {
 			return w.progress(r)
 		}
 		if r.pod == PodWaiting { // not for ever
-			return []world{with(runPod{run: r.run, pod: PodEnded})}
+			return []world{with(runPod{run: r.run, pod: PodEnded, glass: r.glass})}
 		}
 		return nil
 	case Reserve: // or: a pod that waits has had enough
-		all := []world{with(runPod{run: RunReserved})}
+		all := []world{with(runPod{run: RunReserved, glass: r.glass})}
 		if r.pod == PodWaiting {
-			all = []world{with(runPod{run: RunReserved, pod: r.pod, kept: r.kept}), with(runPod{run: RunReserved, pod: PodEnded})}
+			all = []world{with(runPod{run: RunReserved, pod: r.pod, kept: r.kept, glass: r.glass}), with(runPod{run: RunReserved, pod: PodEnded, glass: r.glass})}
 		}
 		return all
 	case Start: // or: the controller dies between run and pod, or another pod is still there
+		if d.Order.Session {
+			return w.entered(r)
+		}
 		return w.started(r.pod, d.Order.Operation)
 	case StartPod:
 		r.pod, r.ofRun = PodPending, true
@@ -367,8 +388,12 @@ func (w world) progress(r runPod) []world {
 
 // finished without success: the run is settled, its pod may be left.
 func (w world) finished(r runPod) world {
-	w.runPod = indexOfRunPod(runPod{pod: r.pod, overdue: r.overdue})
+	w.runPod = indexOfRunPod(runPod{pod: r.pod, overdue: r.overdue, glass: r.glass})
 	w.retry = 0
+	if r.session { // that could not be opened
+		w.last, w.requested = 8, 0
+		return w
+	}
 	w.last = 5
 	if !r.other {
 		w.last = 3 + uint8(r.op)
@@ -383,6 +408,10 @@ func (w world) finished(r runPod) world {
 
 func (w world) succeeded(r runPod) []world {
 	w.runPod = indexOfRunPod(runPod{pod: PodEnded})
+	if r.session {
+		w.last, w.requested = 7, 0
+		return []world{w}
+	}
 	target, here := uint8(2), uint8(1)
 	if r.other {
 		target, here = 1, 0

@@ -28,6 +28,8 @@ type Provided struct {
 	Backend []Setting `json:"backend,omitempty"`
 	// Credentials are those of spec.moduleCredentials.
 	Credentials []Credential `json:"credentials,omitempty"`
+	// CloudToken is that of spec.cloud.tokenSecretRef; "" without one.
+	CloudToken string `json:"cloudToken,omitempty"`
 }
 
 // File is a file that a run finds.
@@ -55,6 +57,7 @@ func (p *Provided) Secrets() []string {
 		list = append(list, p.Credentials[i].secrets()...)
 	}
 	list = append(list, tokens(p.CLIConfig)...)
+	list = appendText(list, []byte(p.CloudToken))
 	list = appendText(list, p.CLIConfig)
 	return list
 }

@@ -1,6 +1,7 @@
 package lock
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -19,6 +20,10 @@ var contention = [][]string{
 	{`leases.coordination.k8s.io "lock-tfstate-`, "already exists"},
 }
 
+// cloudLock is how the cloud block names the lock of a workspace: by organization and workspace. Behind it, under "Lock
+// Info", is what the engine would have written of itself.
+var cloudLock = regexp.MustCompile(`\(lock ID: "([^"]+)"\)`)
+
 // FromText says whether a diagnostic of the engine (summary and detail together, plain or in a box) means that
 // someone else holds the lock, and if so what it tells of the holder: with a lost race, nothing. Other failures to
 // lock, like a missing right, are none of ours.
@@ -30,6 +35,9 @@ func FromText(text string) (*v1alpha2.LockInfo, bool) {
 			return nil, false
 		}
 		detail = text
+	}
+	if id := cloudLock.FindStringSubmatch(strings.Join(lines(detail), " ")); id != nil {
+		return &v1alpha2.LockInfo{ID: bounded(id[1])}, true
 	}
 	info := parseInfo(detail)
 	if info.ID != "" {

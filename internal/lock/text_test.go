@@ -51,6 +51,8 @@ func TestFromText_KnowsALockThatSomeoneElseHas(t *testing.T) {
 		{"held, before there is a state", "Error loading state: the state is already locked by another tofu client\n", &v1alpha2.LockInfo{}},
 		{"held while init makes the first state", "Error loading state\nthe state is already locked by another tofu client\nLock Info:\n  ID:        77aa\n  Who:       ann@desk\n",
 			&v1alpha2.LockInfo{ID: "77aa", Who: "ann@desk"}},
+		{"held, of a cloud block, which shows what it would have written itself", "Error acquiring the state lock\n\nError message: workspace already locked (lock ID:\n" +
+			"\"acme/net\")\nLock Info:\n  ID:        ab12\n  Who:       root@vm\n", &v1alpha2.LockInfo{ID: "acme/net"}},
 		{"lost race for a Lease", "Error acquiring the state lock\n\nError message: Operation cannot be fulfilled on leases.coordination.k8s.io\n" +
 			"\"lock-tfstate-default-race\": the object has been modified; please apply your changes to the latest version and try again", &v1alpha2.LockInfo{}},
 		{"lost race for a new Lease", "Error acquiring the state lock\nError message: leases.coordination.k8s.io \"lock-tfstate-default-x\"\nalready exists", &v1alpha2.LockInfo{}},

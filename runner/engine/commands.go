@@ -31,12 +31,14 @@ type InitOptions struct {
 	Upgrade bool
 	// BackendConfig is a file with more settings of the backend; "" for none.
 	BackendConfig string
+	// Cloud says that the state is kept by a cloud block, for which the engines refuse -reconfigure.
+	Cloud bool
 }
 
 // Init initialises the working directory with -reconfigure. Never with -force-copy or -migrate-state: these would copy
 // the state of one backend over that of another.
 func (e *Engine) Init(ctx context.Context, o InitOptions) error {
-	opts := []tfexec.InitOption{tfexec.Reconfigure(true), tfexec.Upgrade(o.Upgrade)}
+	opts := []tfexec.InitOption{tfexec.Reconfigure(!o.Cloud), tfexec.Upgrade(o.Upgrade)}
 	if o.BackendConfig != "" {
 		opts = append(opts, tfexec.BackendConfig(o.BackendConfig))
 	}
@@ -98,7 +100,12 @@ type PlanOptions struct {
 	Targets []string
 	// VarFiles are variable files; relative to the working directory, or absolute.
 	VarFiles []string
+	// Here refuses (ClassRemote) to let a service plan in the engine's place.
+	Here bool
 }
+
+// here is a parallelism that is not the engines' default: with any other, they refuse to begin a run elsewhere.
+const here = 11
 
 func (o PlanOptions) options() []tfexec.PlanOption {
 	opts := []tfexec.PlanOption{
@@ -106,6 +113,9 @@ func (o PlanOptions) options() []tfexec.PlanOption {
 		tfexec.Destroy(o.Destroy),
 		tfexec.Lock(!o.NoLock),
 		tfexec.LockTimeout(o.LockTimeout.String()),
+	}
+	if o.Here {
+		opts = append(opts, tfexec.Parallelism(here))
 	}
 	for _, target := range o.Targets {
 		opts = append(opts, tfexec.Target(target))

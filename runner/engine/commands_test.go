@@ -80,6 +80,21 @@ func TestCommands_HaveTheseArguments(t *testing.T) {
 		wantFailed bool
 	}{
 		{
+			name: "init of a cloud block", why: "for which the engines refuse -reconfigure", engine: Tofu, version: "1.12.6",
+			call: func(e *Engine) error { return e.Init(ctx, InitOptions{Cloud: true}) },
+			want: []string{"init -no-color -input=false -backend=true -get=true -upgrade=false -json"},
+		},
+		{
+			name: "plan here", why: "with another parallelism than their default engines begin no run elsewhere", engine: Tofu, version: "1.12.6",
+			call: func(e *Engine) error { _, err := e.Plan(ctx, PlanOptions{Out: "tfplan", Here: true}); return err },
+			want: []string{"plan -no-color -input=false -detailed-exitcode -lock-timeout=0s -out=tfplan -lock=true -parallelism=11 -refresh=true -json"},
+		},
+		{
+			name: "force-unlock", why: "nobody is there to be asked", engine: Tofu, version: "1.12.6",
+			call: func(e *Engine) error { return e.ForceUnlock(ctx, "0b1f") },
+			want: []string{"force-unlock -no-color -force 0b1f"},
+		},
+		{
 			name: "init", why: "never -force-copy or -migrate-state, always -reconfigure", engine: Tofu, version: "1.12.6",
 			call: func(e *Engine) error { return e.Init(ctx, InitOptions{Upgrade: true}) },
 			want: []string{"init -no-color -input=false -backend=true -get=true -upgrade=true -reconfigure -json"},

@@ -24,6 +24,8 @@ const (
 	ClassLocked
 	// ClassPlanUnusable says that a saved plan can't be applied, now or ever; a new one has to be made.
 	ClassPlanUnusable
+	// ClassRemote says that the engine would have begun the work elsewhere, see PlanOptions.Here. Nothing was begun.
+	ClassRemote
 	// ClassStateNotSaved says that the engine could not write the state; it may have left errored.tfstate.
 	ClassStateNotSaved
 )
@@ -54,6 +56,7 @@ var classes = []struct {
 	{`Failed to load "*`, "", ClassPlanUnusable},
 	{"Failed to read plan from plan file", "", ClassPlanUnusable},
 	{"Invalid plan file", "", ClassPlanUnusable},
+	{"Custom parallelism values are currently not supported", "", ClassRemote},
 	{"Failed to save state", "", ClassStateNotSaved},
 	{"Failed to persist state to backend", "", ClassStateNotSaved},
 }

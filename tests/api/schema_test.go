@@ -37,6 +37,7 @@ type fact struct {
 // additive are the fields that we have and the incumbent has not; their children are covered.
 var additive = []string{
 	"spec.approval",
+	"spec.cloud.tokenSecretRef",
 	"spec.dependsOn[].readyExpr",
 	"spec.engine",
 	"spec.moduleCredentials",
@@ -51,6 +52,7 @@ var additive = []string{
 	"status.formerRunner",
 	"status.kept",
 	"status.lastFailure",
+	"status.lastHandledBreakTheGlass",
 	"status.lastHandledForceAt",
 	"status.lastHandledResetAt",
 	"status.plan.appliedTarget",

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	os.Exit(local.Run(m, "e2e", &system, func(_ context.Context, dir string) (local.Options, error) {
 		empty := filepath.Join(dir, "empty-image")
 		return local.Options{
-			Images: map[string]string{emptyImage: empty}, ControllerArgs: []string{"--feature-gates=ExternalArtifact=true", "--engine-downloads=false"},
+			Images: map[string]string{emptyImage: empty}, ControllerArgs: []string{"--feature-gates=ExternalArtifact=true", "--engine-downloads=false", "--allow-break-the-glass"},
 		}, makeEmptyImage(empty)
 	}))
 }

@@ -117,11 +117,6 @@ func TestBadInput(t *testing.T) {
 				s.Change(func(tf *infrav1.Terraform) { tf.Spec.SourceRef.Name = local.SourceName })
 			},
 		},
-		"field that waits": {
-			change: func(tf *infrav1.Terraform) { tf.Spec.BreakTheGlass = true },
-			reason: infrav1.ReasonNotImplemented, says: []string{"spec.breakTheGlass"},
-			mend: func(s *story.Story) { s.Change(func(tf *infrav1.Terraform) { tf.Spec.BreakTheGlass = false }) },
-		},
 		"word for approvePlan": {
 			change: func(tf *infrav1.Terraform) { tf.Spec.ApprovePlan = "yes" },
 			reason: infrav1.ReasonInvalidApprovePlan, says: []string{"spec.approvePlan", `"yes"`, "status.plan.pending"},

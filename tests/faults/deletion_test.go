@@ -60,8 +60,8 @@ var deletions = []deletion{
 		until: func(s *story.Story) {
 			s.Eventually(func() []string { return s.Get().Finalizers }).ShouldNot(BeEmpty())
 		}, long: true},
-	{name: "not implemented", reason: "a field that stalls an object does not hold it", change: func(tf *infrav1.Terraform) { tf.Spec.BreakTheGlass = true },
-		until: ready(infrav1.ReasonNotImplemented), long: true},
+	{name: "not allowed", reason: "a field that stalls an object does not hold it", change: func(tf *infrav1.Terraform) { tf.Spec.BreakTheGlass = true },
+		until: ready(infrav1.ReasonBreakTheGlassNotAllowed), long: true},
 }
 
 func endsByItself(s *story.Story, g *gate) {

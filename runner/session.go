@@ -1,0 +1,102 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+const (
+	// glassFile is there as long as a session is: who removes it ends the session. The incumbent's tool does that.
+	glassFile = ".break-glass"
+	// glassLook is how often it is looked for.
+	glassLook = 2 * time.Second
+)
+
+// session is a person's time in this pod.
+type session struct {
+	file  string
+	limit time.Duration
+}
+
+func newSession(cfg *Config, limit time.Duration) session {
+	return session{file: filepath.Join(cfg.Root, glassFile), limit: limit}
+}
+
+// open lets the session begin.
+func (s session) open() error {
+	if err := writePrivate(s.file, nil); err != nil {
+		return fmt.Errorf("open the session: %w", err)
+	}
+	return nil
+}
+
+// wait ends with the session: when its time is over, when its file is gone, or with ctx, whose cause it returns.
+func (s session) wait(ctx context.Context) error {
+	defer os.Remove(s.file)
+	over := time.NewTimer(s.limit)
+	defer over.Stop()
+	look := time.NewTicker(glassLook)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-over.C:
+			return nil
+		case <-look.C:
+			if _, err := os.Lstat(s.file); os.IsNotExist(err) {
+				return nil
+			}
+		}
+	}
+}
+
+// sessionSteps prepare everything as for a plan, and then wait.
+func (j *job) sessionSteps() []step {
+	return []step{
+		{v1alpha2.StepFetch, j.fetch},
+		{v1alpha2.StepWorkspace, j.workspace},
+		{v1alpha2.StepWorkspace, j.findEngine},
+		{v1alpha2.StepSession, j.session},
+	}
+}
+
+// session initialises the module and leaves it to a person. That the state guard refuses the state, or init fails, is no reason to
+// keep out who wants to mend it; after a refusal nothing is initialised, for init makes an empty state where one is gone.
+func (j *job) session(ctx context.Context) error {
+	s := newSession(&j.cfg, j.run.Spec.Session.Limit.Duration)
+	note := j.prepareSession(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err := s.open(); err != nil {
+		return fail(v1alpha2.ReasonTFExecInitFailed, err)
+	}
+	now := j.cfg.Now()
+	opened := &v1alpha2.SessionStatus{OpenedAt: metav1.NewTime(now), Until: metav1.NewTime(now.Add(s.limit)), Directory: j.module, Note: note}
+	j.report.set(func(st *v1alpha2.TerraformRunStatus) { st.Session = opened })
+	if err := j.report.commit(ctx); err != nil {
+		return fmt.Errorf("report that the session is open: %w", err)
+	}
+	j.log.Info("a person may come in", "until", opened.Until.UTC().Format(time.RFC3339), "directory", j.module)
+	err := s.wait(ctx)
+	j.log.Info("the session is over")
+	return err
+}
+
+// prepareSession says what could not be prepared; "" when everything is.
+func (j *job) prepareSession(ctx context.Context) string {
+	for _, s := range []step{{v1alpha2.StepGuard, j.guard}, {v1alpha2.StepInit, j.initialise}} {
+		if err := j.take(ctx, s); err != nil {
+			return j.secrets.text(fmt.Sprintf("Not initialised: %s", j.explain(s.name, err).message))
+		}
+	}
+	return ""
+}
