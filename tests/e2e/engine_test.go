@@ -53,9 +53,9 @@ func TestEngine_IsChosenByTheObject(t *testing.T) {
 
 	// The controller does not allow downloads here, and a pod's template can't.
 	s.Change(func(tf *infrav1.Terraform) {
-		tf.Spec.Engine = &infrav1.EngineSpec{Name: "terraform", Version: ">= 1.9"}
+		tf.Spec.Engine = &infrav1.EngineSpec{Name: "terraform", Version: "1.99.0"}
 	})
-	s.Refuses(infrav1.ReasonTFExecNewFailed, "spec.engine: no terraform >= 1.9 was found, and downloads are not allowed here",
+	s.Refuses(infrav1.ReasonTFExecNewFailed, "spec.engine: no terraform 1.99.0 was found, and downloads are not allowed here",
 		"tofu 1.11.9 (/engines/tofu_1.11.9/tofu)", "ENGINES_DIR")
 	s.Change(func(tf *infrav1.Terraform) { tf.Spec.Engine = nil })
 	s.Becomes(metav1.ConditionTrue, infrav1.ReasonNoDrift, ContainSubstring("main@sha1:"))
