@@ -64,5 +64,4 @@ func TestLargeState_IsKeptWhereTofuCanNotWriteIt(t *testing.T) {
 	next = w.execute(t.Context(), w.newRun(v1alpha2.OperationPlan, elsewhere))
 	g.Expect(next.Status.Phase).To(Equal(v1alpha2.RunSucceeded), "%+v", next.Status.Failure)
 	g.Expect(next.Status.Plan.HasChanges).To(BeFalse())
-
 }

@@ -191,7 +191,7 @@ func (r *Releases) tofu(ctx context.Context, want Request, dir string) (*version
 		if err != nil {
 			return nil, err
 		}
-		return v, os.WriteFile(filepath.Join(dir, Tofu), binary, 0o700) //nolint:gosec // a program
+		return v, os.WriteFile(filepath.Join(dir, Tofu), binary, 0o700)
 	}
 	return nil, errors.New("there is no such version")
 }

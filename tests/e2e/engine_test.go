@@ -48,15 +48,15 @@ func TestEngine_IsChosenByTheObject(t *testing.T) {
 	begun := s.Get().Status.RunSequence
 	s.Change(func(tf *infrav1.Terraform) { tf.Spec.Engine = &infrav1.EngineSpec{Version: "1.12.6"} })
 	s.Eventually(func() int64 { return s.Get().Status.RunSequence }).Should(BeNumerically(">", begun))
-	s.Becomes(metav1.ConditionTrue, "Terraform", ContainSubstring("main@sha1:"))
+	s.Becomes(metav1.ConditionTrue, infrav1.ReasonNoDrift, ContainSubstring("main@sha1:"))
 	s.Expect(s.Runs()).To(ContainElement(HaveField("Status.Engine", Equal(&infrav1.EngineIdentity{Name: "tofu", Version: "1.12.6"}))))
 
 	// The controller does not allow downloads here, and a pod's template can't.
 	s.Change(func(tf *infrav1.Terraform) {
-		tf.Spec.Engine = &infrav1.EngineSpec{Name: "terraform", Version: ">= 1.9"}
+		tf.Spec.Engine = &infrav1.EngineSpec{Name: "terraform", Version: "1.99.0"}
 	})
-	s.Refuses(infrav1.ReasonTFExecNewFailed, "spec.engine: no terraform >= 1.9 was found, and downloads are not allowed here",
+	s.Refuses(infrav1.ReasonTFExecNewFailed, "spec.engine: no terraform 1.99.0 was found, and downloads are not allowed here",
 		"tofu 1.11.9 (/engines/tofu_1.11.9/tofu)", "ENGINES_DIR")
 	s.Change(func(tf *infrav1.Terraform) { tf.Spec.Engine = nil })
-	s.Becomes(metav1.ConditionTrue, "Terraform", ContainSubstring("main@sha1:"))
+	s.Becomes(metav1.ConditionTrue, infrav1.ReasonNoDrift, ContainSubstring("main@sha1:"))
 }
