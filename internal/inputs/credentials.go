@@ -191,7 +191,7 @@ func (c *Credential) readSSH(ctx context.Context, field string, o *object) error
 	if c.Identity, err = openIdentity(field, o, auth); err != nil {
 		return err
 	}
-	if _, _, _, _, _, err := ssh.ParseKnownHosts([]byte(auth.KnownHosts)); err != nil { //nolint:dogsled // only whether there is a line
+	if _, _, _, _, _, err := ssh.ParseKnownHosts([]byte(auth.KnownHosts)); err != nil {
 		return fail(field, "key %q of %s has no key of a server; fill it with ssh-keyscan, and compare what it finds", secrets.KeySSHKnownHosts, o)
 	}
 	c.KnownHosts = []byte(auth.KnownHosts)

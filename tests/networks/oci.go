@@ -21,7 +21,7 @@ func (a *Authority) OCIRegistry(username, password, folder string) (host, docker
 	a.pushModule(open, a.zip(folder))
 	host = a.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, given, _ := r.BasicAuth(); user != username || given != password {
-			w.Header().Set("Www-Authenticate", `Basic realm="modules"`)
+			w.Header().Set("WWW-Authenticate", `Basic realm="modules"`)
 			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED"}]}`, http.StatusUnauthorized)
 			return
 		}
