@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/remote"
 )
 
@@ -44,6 +45,7 @@ func (w *world) secretive() {
 }
 
 func TestCloud_KeepsTheStateAndTheRunnerDoesTheWork(t *testing.T) {
+	compat.Shows(t, "spec.cloud", "backend.cloud", "use.terraform-cloud")
 	g := NewWithT(t)
 	service := remote.NewCloud(t)
 	w := clouded(t, service, nil)
@@ -99,6 +101,7 @@ func TestCloud_BlockOfTheModuleItself(t *testing.T) {
 }
 
 func TestCloud_RefusesWorkspacesThatDoTheWorkThemselves(t *testing.T) {
+	compat.Shows(t, "spec.cloud")
 	g := NewWithT(t)
 	service := remote.NewCloud(t)
 	service.Workspace("net", "remote")

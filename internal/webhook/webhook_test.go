@@ -21,6 +21,7 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/egress"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
 func caller(t *testing.T, allowed ...string) *Caller {
@@ -56,6 +57,7 @@ func answering(t *testing.T, status int, answer string) (url string, sent func()
 }
 
 func TestAsk_Answers(t *testing.T) {
+	compat.Shows(t, "weak.26")
 	const test, message = "${{ .passed }}", "violated: ${{ range .reasons }}${{ . }}; ${{ end }}"
 	cases := map[string]struct {
 		reason, answer string
@@ -188,6 +190,7 @@ func TestAsk_Addresses(t *testing.T) {
 
 // TestAsk_Certificates: the system's roots count, the operator's come to them, and a client shows a certificate where it has one.
 func TestAsk_Certificates(t *testing.T) {
+	compat.Shows(t, "weak.26")
 	g := NewWithT(t)
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{}`) }))
 	defer server.Close()
@@ -245,6 +248,7 @@ func TestExpression_IsBounded(t *testing.T) {
 }
 
 func TestExpression_EndsWithItsTime(t *testing.T) {
+	compat.Shows(t, "weak.26")
 	ctx, cancel := context.WithCancel(t.Context())
 	e, err := newExpression(ctx, "testExpression", "${{ range 10 }}${{ end }}true")
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())

@@ -9,6 +9,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -34,6 +35,7 @@ func mountEngines(s *story.Story) func(*infrav1.Terraform) {
 }
 
 func TestEngine_IsChosenByTheObject(t *testing.T) {
+	compat.Shows(t, "spec.engine")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(mountEngines(s), func(tf *infrav1.Terraform) { tf.Spec.Engine = &infrav1.EngineSpec{Version: "~> 1.11.0"} })

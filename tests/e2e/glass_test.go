@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -44,6 +45,7 @@ func inPod(s *story.Story, command string) string {
 }
 
 func TestBreakTheGlass_APersonWorksInThePod(t *testing.T) {
+	compat.Shows(t, "spec.breakTheGlass", "use.break-the-glass", "flag.--allow-break-the-glass", "key.break-the-glass.tf-controller/requestedAt")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	s.Create(story.Auto)

@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/networks"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
@@ -162,6 +163,7 @@ func TestModules_OfAPrivateGitServerOverSSH(t *testing.T) {
 }
 
 func TestModules_OfARegistryThatWantsAToken(t *testing.T) {
+	compat.Shows(t, "use.private-registries")
 	t.Parallel()
 	authority := networks.NewAuthority(t)
 	const token = "token-of-the-registry"

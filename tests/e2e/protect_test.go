@@ -10,11 +10,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
 // TestProtect_HoldsTheEndOfWhatIsNamedEvenUnderAuto: a replace and the destroy of a deletion wait for a person, all else goes on.
 func TestProtect_HoldsTheEndOfWhatIsNamedEvenUnderAuto(t *testing.T) {
+	compat.Shows(t, "spec.approval")
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Driftable})
 	s.Create(s.NamespaceVariable(), story.Auto, func(tf *infrav1.Terraform) {

@@ -17,6 +17,7 @@ import (
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backups"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -110,6 +111,7 @@ func damages(s *story.Story) {
 
 // TestRestore_TheNewestStateComesBack: by the page's commands, and the next plan finds nothing to change.
 func TestRestore_TheNewestStateComesBack(t *testing.T) {
+	compat.Shows(t, "spec.stateBackups", "use.back-up-and-restore-state")
 	cases := map[string]struct {
 		harm    func(*story.Story)
 		refusal string

@@ -19,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/tests/compat"
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
@@ -106,6 +107,7 @@ const (
 )
 
 func TestWebhooks_AllowAndSeeNoSecret(t *testing.T) {
+	compat.Shows(t, "spec.webhooks")
 	t.Parallel()
 	all, spec, plan, off := newPolicy(t, passes), newPolicy(t, passes), newPolicy(t, passes), newPolicy(t, denies)
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting + `
@@ -172,6 +174,7 @@ output "password" {
 }
 
 func TestWebhooks_DenyAndChangeTheirMind(t *testing.T) {
+	compat.Shows(t, "condition.Ready=False/PostPlanningWebhookFailed", "spec.webhooks", "use.webhooks")
 	t.Parallel()
 	p := newPolicy(t, denies)
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
