@@ -115,7 +115,8 @@ func TestManifests_ParseStrictly(t *testing.T) {
 func TestManifests_AreAcceptedByTheServer(t *testing.T) {
 	g := NewWithT(t)
 	_, err := envtest.InstallCRDs(api.Config, envtest.CRDInstallOptions{
-		Paths: []string{filepath.Join(api.Root, "bin", "crds", "source")}, ErrorIfPathMissing: true,
+		MaxTime: apiserver.Patience,
+		Paths:   []string{filepath.Join(api.Root, "bin", "crds", "source")}, ErrorIfPathMissing: true,
 	})
 	g.Expect(err).NotTo(HaveOccurred(), "make companions")
 	ensureNamespace(t, "flux-system")

@@ -58,7 +58,8 @@ func installed(t *testing.T) client.Client {
 	t.Helper()
 	g := NewWithT(t)
 	_, err := envtest.InstallCRDs(api.Config, envtest.CRDInstallOptions{
-		Paths: []string{filepath.Join(api.Root, "bin", "crds", "source")}, ErrorIfPathMissing: true,
+		MaxTime: apiserver.Patience,
+		Paths:   []string{filepath.Join(api.Root, "bin", "crds", "source")}, ErrorIfPathMissing: true,
 	})
 	g.Expect(err).NotTo(HaveOccurred(), "make companions")
 	kubectl := exec.Command(filepath.Join(api.Root, "bin", "kubectl"), "apply", "--server-side", "--force-conflicts",

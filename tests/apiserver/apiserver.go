@@ -27,8 +27,8 @@ import (
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 )
 
-// patience is what a start or stop of the two processes may take on a busy machine.
-const patience = 2 * time.Minute
+// Patience is what a start or stop of the two processes may take on a busy machine.
+const Patience = 2 * time.Minute
 
 // Server is a running API server.
 type Server struct {
@@ -78,9 +78,9 @@ func start() (*Server, error) {
 		BinaryAssetsDirectory:    bin,
 		CRDDirectoryPaths:        []string{filepath.Join(root, "config", "crd", "bases")},
 		ErrorIfCRDPathMissing:    true,
-		CRDInstallOptions:        envtest.CRDInstallOptions{MaxTime: patience},
-		ControlPlaneStartTimeout: patience,
-		ControlPlaneStopTimeout:  patience,
+		CRDInstallOptions:        envtest.CRDInstallOptions{MaxTime: Patience},
+		ControlPlaneStartTimeout: Patience,
+		ControlPlaneStopTimeout:  Patience,
 	}
 	config, err := env.Start()
 	if err != nil {
@@ -160,7 +160,7 @@ func (s *Server) awaitRights(t testing.TB, c client.Client, namespace string, ru
 	t.Helper()
 	last := rules[len(rules)-1]
 	resource, subresource, _ := strings.Cut(last.Resources[0], "/")
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, Patience, true, func(ctx context.Context) (bool, error) {
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 			ResourceAttributes: &authorizationv1.ResourceAttributes{
 				Namespace: namespace, Verb: last.Verbs[0], Group: last.APIGroups[0], Resource: resource, Subresource: subresource,
