@@ -85,6 +85,21 @@ func (v *versions) after(ctx context.Context, content []byte) {
 	}
 	if v.listed {
 		v.prune(ctx, v.most())
+		v.release(ctx, content)
+	}
+}
+
+// release lets the versions go with the object, when spec.destroy has left nothing.
+func (v *versions) release(ctx context.Context, content []byte) {
+	if !v.owner.Spec.Destroy || content == nil || !backups.Empty(content) {
+		return
+	}
+	state, err := backend.Identify(content)
+	if err == nil {
+		err = backups.Own(ctx, v.client, v.owner, v.kept, state.Lineage)
+	}
+	if err != nil {
+		v.log.Info("versions of the state stay when the object goes", "error", err.Error())
 	}
 }
 

@@ -163,3 +163,19 @@ func TestEmpty_IsWhatNobodyMisses(t *testing.T) {
 		})
 	}
 }
+
+func TestOwn_LetsTheVersionsOfOneStateGoWithTheObject(t *testing.T) {
+	g := NewWithT(t)
+	tf := object(t, "net")
+	save(t, tf, stateOf(1, `{"version":4,"serial":1,"lineage":"0b1f","resources":[{}]}`))
+	other := stateOf(2, `{"version":4,"serial":2,"lineage":"other","resources":[{}]}`)
+	other.ID.Lineage = "other"
+	save(t, tf, other)
+	for range 2 {
+		g.Expect(backups.Own(t.Context(), api.Client, tf, listed(t, tf), "0b1f")).To(Succeed(), "also once more")
+	}
+	for _, secret := range secrets(t, tf) {
+		owned := secret.Annotations["infra.contrib.fluxcd.io/state-lineage"] == "0b1f"
+		g.Expect(len(secret.OwnerReferences) == 1).To(Equal(owned), secret.Name)
+	}
+}
