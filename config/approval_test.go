@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -118,6 +119,9 @@ func (w *approvalWorld) await(t *testing.T, change func(*infrav1.Terraform)) {
 		g.Expect(w.people[approver].Create(t.Context(), tf, client.DryRunAll)).To(Succeed())
 		g.Expect(tf.Annotations).To(HaveKeyWithValue(infrav1.ApprovedByAnnotation, approver))
 	}, wait, 100*time.Millisecond).Should(Succeed())
+	g.Eventually(func() error {
+		return w.people[approver].Create(t.Context(), w.object(annotated(infrav1.ApprovedByAnnotation, approver)), client.DryRunAll)
+	}, wait, 100*time.Millisecond).Should(MatchError(apierrors.IsForbidden, "IsForbidden"))
 }
 
 func annotated(key, value string) func(*infrav1.Terraform) {
@@ -150,36 +154,64 @@ func unlocks(how, id string) func(*infrav1.Terraform) {
 type door struct {
 	before, open func(*infrav1.Terraform)
 	// says names the door in the refusal.
-	says string
-	// late: it can't be open in a new object.
-	late bool
+	says  string
+	where where
+}
+
+// where says which objects a door is in.
+type where int
+
+const (
+	inAll where = iota
+	// inStored: it can't be open in a new object.
+	inStored
+	// inEnding: the object is being deleted.
+	inEnding
+)
+
+func (d *door) stored(t *testing.T, w *approvalWorld) *infrav1.Terraform {
+	t.Helper()
+	if d.where != inEnding {
+		return w.stored(t, d.before)
+	}
+	tf := w.stored(t, d.before, func(tf *infrav1.Terraform) { tf.Finalizers = []string{infrav1.Finalizer} })
+	NewWithT(t).Expect(w.people[editor].Delete(t.Context(), tf)).To(Succeed())
+	NewWithT(t).Expect(api.Client.Get(t.Context(), client.ObjectKeyFromObject(tf), tf)).To(Succeed())
+	return tf
 }
 
 var annotationDoors = map[string]door{
-	"approve-plan":         {nil, annotated(infrav1.ApprovePlanAnnotation, planID), infrav1.ApprovePlanAnnotation, false},
-	"another approve-plan": {annotated(infrav1.ApprovePlanAnnotation, "plan-x"), annotated(infrav1.ApprovePlanAnnotation, planID), infrav1.ApprovePlanAnnotation, false},
-	"forceAt":              {nil, annotated(meta.ForceRequestAnnotation, "now"), meta.ForceRequestAnnotation, false},
-	"break-the-glass":      {nil, annotated(breakTheTape, "now"), breakTheTape, false},
+	"approve-plan":         {nil, annotated(infrav1.ApprovePlanAnnotation, planID), infrav1.ApprovePlanAnnotation, inAll},
+	"another approve-plan": {annotated(infrav1.ApprovePlanAnnotation, "plan-x"), annotated(infrav1.ApprovePlanAnnotation, planID), infrav1.ApprovePlanAnnotation, inAll},
+	"forceAt":              {nil, annotated(meta.ForceRequestAnnotation, "now"), meta.ForceRequestAnnotation, inAll},
+	"break-the-glass":      {nil, annotated(breakTheTape, "now"), breakTheTape, inAll},
 }
 
 var strictDoors = map[string]door{
-	"auto":                      {nil, approvePlan("auto"), "spec.approvePlan: auto", false},
-	"auto in place of safe":     {approvePlan("safe"), approvePlan("auto"), "spec.approvePlan: auto", false},
-	"safe":                      {nil, approvePlan("safe"), "spec.approvePlan: safe", false},
-	"the id of a plan":          {nil, approvePlan(planID), "spec.approvePlan: plan-", false},
-	"the incumbent's short id":  {approvePlan("plan-x"), approvePlan("plan-main-3f9ac1d2e0"), "spec.approvePlan: plan-", false},
-	"force":                     {nil, spec(func(s *infrav1.TerraformSpec) { s.Force = true }), "spec.force", false},
-	"destroy":                   {nil, spec(func(s *infrav1.TerraformSpec) { s.Destroy = true }), "spec.destroy", false},
-	"destroy on deletion":       {nil, spec(func(s *infrav1.TerraformSpec) { s.DestroyResourcesOnDeletion = true }), "spec.destroyResourcesOnDeletion", false},
-	"break the glass":           {nil, spec(func(s *infrav1.TerraformSpec) { s.BreakTheGlass = true }), "spec.breakTheGlass", false},
-	"unlock":                    {nil, unlocks("yes", "1"), "spec.tfstate.forceUnlock: yes", false},
-	"unlock another lock":       {unlocks("yes", "1"), unlocks("yes", "2"), "spec.tfstate.forceUnlock: yes", false},
-	"unlock what is in the way": {nil, unlocks("auto", ""), "spec.tfstate.forceUnlock: auto", false},
-	"the state's guard":         {nil, annotated(infrav1.StateGuardOverrideAnnotation, "x"), "state-guard-override", false},
-	"another webhook":           {hooks("https://a.example"), hooks("https://b.example"), "spec.webhooks", true},
-	"no webhook":                {hooks("https://a.example"), spec(func(s *infrav1.TerraformSpec) { s.Webhooks = nil }), "spec.webhooks", true},
-	"protect less":              {protects("a", "b"), protects("a"), "spec.approval.protect", true},
-	"protect nothing":           {protects("a"), spec(func(s *infrav1.TerraformSpec) { s.Approval = nil }), "spec.approval.protect", true},
+	"auto":                      {nil, approvePlan("auto"), "spec.approvePlan: auto", inAll},
+	"auto in place of safe":     {approvePlan("safe"), approvePlan("auto"), "spec.approvePlan: auto", inAll},
+	"safe":                      {nil, approvePlan("safe"), "spec.approvePlan: safe", inAll},
+	"the id of a plan":          {nil, approvePlan(planID), "spec.approvePlan: plan-", inAll},
+	"the incumbent's short id":  {approvePlan("plan-x"), approvePlan("plan-main-3f9ac1d2e0"), "spec.approvePlan: plan-", inAll},
+	"force":                     {nil, spec(func(s *infrav1.TerraformSpec) { s.Force = true }), "spec.force", inAll},
+	"destroy":                   {nil, spec(func(s *infrav1.TerraformSpec) { s.Destroy = true }), "spec.destroy", inAll},
+	"destroy on deletion":       {nil, spec(func(s *infrav1.TerraformSpec) { s.DestroyResourcesOnDeletion = true }), "spec.destroyResourcesOnDeletion", inAll},
+	"break the glass":           {nil, spec(func(s *infrav1.TerraformSpec) { s.BreakTheGlass = true }), "spec.breakTheGlass", inAll},
+	"unlock":                    {nil, unlocks("yes", "1"), "spec.tfstate.forceUnlock: yes", inAll},
+	"unlock another lock":       {unlocks("yes", "1"), unlocks("yes", "2"), "spec.tfstate.forceUnlock: yes", inAll},
+	"unlock what is in the way": {nil, unlocks("auto", ""), "spec.tfstate.forceUnlock: auto", inAll},
+	"the state's guard":         {nil, annotated(infrav1.StateGuardOverrideAnnotation, "x"), "state-guard-override", inAll},
+	"another webhook":           {hooks("https://a.example"), hooks("https://b.example"), "spec.webhooks", inStored},
+	"no webhook":                {hooks("https://a.example"), spec(func(s *infrav1.TerraformSpec) { s.Webhooks = nil }), "spec.webhooks", inStored},
+	"protect less":              {protects("a", "b"), protects("a"), "spec.approval.protect", inStored},
+	"protect nothing":           {protects("a"), spec(func(s *infrav1.TerraformSpec) { s.Approval = nil }), "spec.approval.protect", inStored},
+	"manual in a deletion":      {heldDestroy, approvePlan("manual"), "leaving spec.approvePlan: safe", inEnding},
+	"no mode in a deletion":     {heldDestroy, approvePlan(""), "leaving spec.approvePlan: safe", inEnding},
+	"disable in a deletion":     {heldDestroy, approvePlan("disable"), "leaving spec.approvePlan: safe", inEnding},
+}
+
+func heldDestroy(tf *infrav1.Terraform) {
+	tf.Spec.ApprovePlan, tf.Spec.DestroyResourcesOnDeletion = "safe", true
 }
 
 // refuses holds that the door is shut for one who may edit, and open for one who may approve as well.
@@ -187,10 +219,10 @@ func (d *door) refuses(t *testing.T, w *approvalWorld) {
 	t.Helper()
 	g := NewWithT(t)
 	refused := And(MatchError(apierrors.IsForbidden, "IsForbidden"), MatchError(ContainSubstring("the verb approve")), MatchError(ContainSubstring(d.says)))
-	tf := w.stored(t, d.before)
+	tf := d.stored(t, w)
 	g.Expect(w.patch(t, editor, tf, d.open)).To(refused, "a change by one who may edit")
 	g.Expect(w.patch(t, approver, tf, d.open)).To(Succeed(), "a change by one who may approve")
-	if !d.late {
+	if d.where == inAll {
 		g.Expect(w.people[editor].Create(t.Context(), w.object(d.open))).To(refused, "a new object by one who may edit")
 		g.Expect(w.people[approver].Create(t.Context(), w.object(d.open))).To(Succeed(), "a new object by one who may approve")
 	}
@@ -201,7 +233,20 @@ func applyApprovalPolicies(t *testing.T, strength string) {
 	ensureNamespace(t, "flux-system")
 	apply(t, "rbac")
 	apply(t, "tenants")
+	t.Cleanup(func() { awaitNoPolicies(t) })
 	applyPolicies(t, "policies/"+strength)
+}
+
+// awaitNoPolicies waits until those of this test act no more: the next one must not take them for its own.
+func awaitNoPolicies(t *testing.T) {
+	t.Helper()
+	NewWithT(t).Eventually(func(g Gomega) {
+		w := &approvalWorld{namespace: "default"}
+		g.Expect(api.Client.Create(context.Background(), w.object(annotated(infrav1.ApprovedByAnnotation, approver)), client.DryRunAll)).To(Succeed())
+		tf := w.object(annotated(infrav1.ApprovePlanAnnotation, planID))
+		g.Expect(api.Client.Create(context.Background(), tf, client.DryRunAll)).To(Succeed())
+		g.Expect(tf.Annotations).NotTo(HaveKey(infrav1.ApprovedByAnnotation))
+	}, wait, 100*time.Millisecond).Should(Succeed())
 }
 
 func TestApprovalPolicy_StrictShutsEveryDoor(t *testing.T) {
@@ -236,7 +281,7 @@ func TestApprovalPolicy_AnnotationOnlyLeavesTheSpecToGit(t *testing.T) {
 	}
 	for name, d := range strictDoors {
 		t.Run("free: "+name, func(t *testing.T) {
-			tf := w.stored(t, d.before)
+			tf := d.stored(t, w)
 			NewWithT(t).Expect(w.patch(t, editor, tf, d.open)).To(Succeed())
 		})
 	}
@@ -340,6 +385,10 @@ func leavesFree(t *testing.T, w *approvalWorld) {
 		})
 	}
 	NewWithT(t).Expect(w.people[editor].Create(t.Context(), w.object())).To(Succeed(), "a new object")
+	ending := door{before: heldDestroy, where: inEnding}
+	NewWithT(t).Expect(w.patch(t, editor, ending.stored(t, w), spec(func(s *infrav1.TerraformSpec) {
+		s.ApprovePlan, s.DestroyResourcesOnDeletion = "manual", false
+	}))).To(Succeed(), "a deletion that no longer destroys")
 }
 
 // letsControllerWork: its account has no verb approve, and needs none.
