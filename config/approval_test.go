@@ -306,20 +306,38 @@ func refusesUnreject(t *testing.T, w *approvalWorld) {
 	g.Expect(w.patch(t, editor, old, forget)).To(Succeed())
 }
 
-// refusesOldVersion: the same object through v1alpha1.
+// refusesOldVersion: the same object through v1alpha1, which drops what that version lacks.
 func refusesOldVersion(t *testing.T, w *approvalWorld) {
 	t.Helper()
 	g := NewWithT(t)
+	guarded := protects("a")
 	for _, patch := range []string{
-		`{"spec":{"approvePlan":"auto"}}`, `{"spec":{"force":true}}`,
+		`{"spec":{"approvePlan":"auto"}}`, `{"spec":{"force":true}}`, `{"spec":{"path":"./net"}}`, `{"metadata":{"labels":{"a":"b"}}}`,
 		fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, infrav1.ApprovePlanAnnotation, planID),
 	} {
-		old := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: w.stored(t).Name}}
-		old.SetGroupVersionKind(infrav1.GroupVersion.WithKind(infrav1.TerraformKind))
-		old.APIVersion = infrav1.GroupVersion.Group + "/v1alpha1"
-		g.Expect(w.people[editor].Patch(t.Context(), old, client.RawPatch("application/merge-patch+json", []byte(patch)))).
-			To(MatchError(ContainSubstring("the verb approve")), patch)
+		tf := w.stored(t, guarded)
+		write := func(who string) error {
+			return w.people[who].Patch(t.Context(), inV1alpha1(tf), client.RawPatch("application/merge-patch+json", []byte(patch)))
+		}
+		g.Expect(write(editor)).To(MatchError(ContainSubstring("the verb approve")), patch)
+		g.Expect(api.Client.Get(t.Context(), client.ObjectKeyFromObject(tf), tf)).To(Succeed())
+		g.Expect(tf.Spec.Approval).To(HaveField("Protect", ConsistOf("a")), patch)
+		g.Expect(write(approver)).To(Succeed(), patch)
+		g.Expect(api.Client.Get(t.Context(), client.ObjectKeyFromObject(tf), tf)).To(Succeed())
+		g.Expect(tf.Spec.Approval).To(BeNil(), "so it is a door")
 	}
+	ending := w.stored(t, guarded, func(tf *infrav1.Terraform) { tf.Finalizers = []string{infrav1.Finalizer} })
+	g.Expect(w.people[editor].Delete(t.Context(), inV1alpha1(ending))).To(MatchError(ContainSubstring("the verb approve")))
+	g.Expect(w.people[approver].Delete(t.Context(), inV1alpha1(ending))).To(Succeed())
+	g.Expect(api.Client.Get(t.Context(), client.ObjectKeyFromObject(ending), ending)).To(Succeed())
+	g.Expect(ending.Spec.Approval).To(BeNil(), "a deletion that waits for a finalizer is a write")
+}
+
+func inV1alpha1(tf *infrav1.Terraform) *metav1.PartialObjectMetadata {
+	old := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: tf.Namespace, Name: tf.Name}}
+	old.SetGroupVersionKind(infrav1.GroupVersion.WithKind(infrav1.TerraformKind))
+	old.APIVersion = infrav1.GroupVersion.Group + "/v1alpha1"
+	return old
 }
 
 func refusesDeletion(t *testing.T, w *approvalWorld) {
