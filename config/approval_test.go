@@ -181,10 +181,11 @@ func (d *door) stored(t *testing.T, w *approvalWorld) *infrav1.Terraform {
 }
 
 var annotationDoors = map[string]door{
-	"approve-plan":         {nil, annotated(infrav1.ApprovePlanAnnotation, planID), infrav1.ApprovePlanAnnotation, inAll},
-	"another approve-plan": {annotated(infrav1.ApprovePlanAnnotation, "plan-x"), annotated(infrav1.ApprovePlanAnnotation, planID), infrav1.ApprovePlanAnnotation, inAll},
-	"forceAt":              {nil, annotated(meta.ForceRequestAnnotation, "now"), meta.ForceRequestAnnotation, inAll},
-	"break-the-glass":      {nil, annotated(breakTheTape, "now"), breakTheTape, inAll},
+	"approve-plan":             {nil, annotated(infrav1.ApprovePlanAnnotation, planID), infrav1.ApprovePlanAnnotation, inAll},
+	"another approve-plan":     {annotated(infrav1.ApprovePlanAnnotation, "plan-x"), annotated(infrav1.ApprovePlanAnnotation, planID), infrav1.ApprovePlanAnnotation, inAll},
+	"forceAt":                  {nil, annotated(meta.ForceRequestAnnotation, "now"), meta.ForceRequestAnnotation, inAll},
+	"break-the-glass":          {nil, annotated(breakTheTape, "now"), breakTheTape, inAll},
+	"an empty break-the-glass": {nil, annotated(breakTheTape, ""), breakTheTape, inAll},
 }
 
 var strictDoors = map[string]door{
@@ -375,24 +376,25 @@ func refusesStatus(t *testing.T, w *approvalWorld) {
 func leavesFree(t *testing.T, w *approvalWorld) {
 	t.Helper()
 	open := []func(*infrav1.Terraform){
-		approvePlan("auto"), annotated(infrav1.ApprovePlanAnnotation, planID), protects("a"), unlocks("auto", ""),
+		approvePlan("auto"), annotated(infrav1.ApprovePlanAnnotation, planID), annotated(breakTheTape, "now"), protects("a"), unlocks("auto", ""),
 		spec(func(s *infrav1.TerraformSpec) {
 			s.Force, s.Destroy, s.DestroyResourcesOnDeletion, s.BreakTheGlass = true, true, true, true
 		}),
 	}
 	free := map[string]func(*infrav1.Terraform){
-		"another path":    spec(func(s *infrav1.TerraformSpec) { s.Path = "./net" }),
-		"suspend":         spec(func(s *infrav1.TerraformSpec) { s.Suspend = true }),
-		"a request":       annotated(meta.ReconcileRequestAnnotation, "now"),
-		"a cancel":        annotated(infrav1.CancelRunAnnotation, "net-1"),
-		"a rejection":     annotated(infrav1.RejectPlanAnnotation, planID),
-		"manual":          approvePlan("manual"),
-		"disable":         approvePlan("disable"),
-		"replan":          approvePlan("replan"),
-		"protect more":    protects("a", "b"),
-		"a webhook more":  hooks("https://a.example"),
-		"no unlock":       unlocks("no", ""),
-		"no approve-plan": func(tf *infrav1.Terraform) { delete(tf.Annotations, infrav1.ApprovePlanAnnotation) },
+		"another path":       spec(func(s *infrav1.TerraformSpec) { s.Path = "./net" }),
+		"suspend":            spec(func(s *infrav1.TerraformSpec) { s.Suspend = true }),
+		"a request":          annotated(meta.ReconcileRequestAnnotation, "now"),
+		"a cancel":           annotated(infrav1.CancelRunAnnotation, "net-1"),
+		"a rejection":        annotated(infrav1.RejectPlanAnnotation, planID),
+		"manual":             approvePlan("manual"),
+		"disable":            approvePlan("disable"),
+		"replan":             approvePlan("replan"),
+		"protect more":       protects("a", "b"),
+		"a webhook more":     hooks("https://a.example"),
+		"no unlock":          unlocks("no", ""),
+		"no approve-plan":    func(tf *infrav1.Terraform) { delete(tf.Annotations, infrav1.ApprovePlanAnnotation) },
+		"no break-the-glass": func(tf *infrav1.Terraform) { delete(tf.Annotations, breakTheTape) },
 		"no flag at all": spec(func(s *infrav1.TerraformSpec) {
 			s.Force, s.Destroy, s.DestroyResourcesOnDeletion, s.BreakTheGlass = false, false, false, false
 		}),

@@ -22,16 +22,12 @@ const (
 	eventSessionEnded  = "BreakTheGlassEnded"
 )
 
-// glassRequest is the request for a session; "" for none.
+// glassRequest is the request for a session; "" for none. An annotation without a value is none, as with all that approve.
 func glassRequest(tf *infrav1.Terraform) string {
 	if tf.Spec.BreakTheGlass {
 		return glassBySpec
 	}
-	at, asked := tf.Annotations[infrav1.BreakTheGlassAnnotation]
-	if asked && at == "" {
-		return infrav1.BreakTheGlassAnnotation
-	}
-	return at
+	return tf.Annotations[infrav1.BreakTheGlassAnnotation]
 }
 
 // concludeGlass says whether a session is wanted. A request is forgotten, in the status in memory, when it is taken back, so that

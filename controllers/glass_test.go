@@ -15,6 +15,7 @@ func TestConcludeGlass_SaysWhetherASessionIsWanted(t *testing.T) {
 		reason     string
 		spec       bool
 		annotation string
+		empty      bool
 		handled    string
 		forbidden  bool
 		want       decide.Glass
@@ -24,6 +25,8 @@ func TestConcludeGlass_SaysWhetherASessionIsWanted(t *testing.T) {
 		{reason: "nobody asks"},
 		{reason: "the spec asks", spec: true, want: decide.GlassBroken, request: "spec"},
 		{reason: "the annotation asks", annotation: "12:00", want: decide.GlassBroken, request: "12:00"},
+		{reason: "an annotation without a value asks for nothing", empty: true},
+		{reason: "and takes a request back", empty: true, handled: "12:00"},
 		{reason: "the spec comes first", spec: true, annotation: "12:00", want: decide.GlassBroken, request: "spec"},
 		{reason: "not without the flag", spec: true, forbidden: true, want: decide.GlassForbidden},
 		{reason: "a session that is over is not begun again", spec: true, handled: "spec", remembered: "spec"},
@@ -34,7 +37,7 @@ func TestConcludeGlass_SaysWhetherASessionIsWanted(t *testing.T) {
 		t.Run(tc.reason, func(t *testing.T) {
 			g := NewWithT(t)
 			tf := &infrav1.Terraform{Spec: infrav1.TerraformSpec{BreakTheGlass: tc.spec}}
-			if tc.annotation != "" {
+			if tc.annotation != "" || tc.empty {
 				tf.Annotations = map[string]string{infrav1.BreakTheGlassAnnotation: tc.annotation}
 			}
 			tf.Status.LastHandledBreakTheGlass = tc.handled

@@ -35,7 +35,7 @@ const (
 	// ResetRequestAnnotation sets the count of failures to 0, when its value equals that of reconcile.fluxcd.io/requestedAt.
 	ResetRequestAnnotation = "reconcile.fluxcd.io/resetAt"
 
-	// BreakTheGlassAnnotation is the incumbent's: while it is there, a person wants a session in the runner's pod, as with
+	// BreakTheGlassAnnotation is the incumbent's: while it has a value, a person wants a session in the runner's pod, as with
 	// spec.breakTheGlass.
 	BreakTheGlassAnnotation = "break-the-glass.tf-controller/requestedAt"
 
