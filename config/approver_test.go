@@ -81,4 +81,17 @@ func TestApprovalPolicy_TheApproverIsStampedAndCantBeForged(t *testing.T) {
 		tf := w.stored(t, annotated(infrav1.ApprovePlanAnnotation, planID))
 		NewWithT(t).Expect(w.patch(t, editor, tf, func(tf *infrav1.Terraform) { tf.Annotations = nil })).To(Succeed())
 	})
+	t.Run("all of it taken away beside an old id in Git", func(t *testing.T) {
+		g := NewWithT(t)
+		tf := w.stored(t, approvePlan("plan-old"))
+		g.Expect(w.patch(t, approver, tf, annotated(infrav1.ApprovePlanAnnotation, planID))).To(Succeed())
+		g.Expect(api.Client.Get(t.Context(), client.ObjectKeyFromObject(tf), tf)).To(Succeed())
+		g.Expect(w.patch(t, editor, tf, func(tf *infrav1.Terraform) { delete(tf.Annotations, infrav1.ApprovedByAnnotation) })).
+			To(refused, "while the approval stands")
+		g.Expect(w.patch(t, editor, tf, func(tf *infrav1.Terraform) {
+			tf.Annotations = map[string]string{infrav1.ApprovedByAnnotation: "bob"}
+		})).To(refused, "nor is it given to another")
+		g.Expect(w.patch(t, editor, tf, func(tf *infrav1.Terraform) { tf.Annotations = nil })).To(Succeed())
+		g.Expect(w.patch(t, editor, tf, annotated(infrav1.ApprovedByAnnotation, editor))).To(refused, "what is left is nobody's")
+	})
 }
