@@ -125,6 +125,7 @@ func TestTerraformRun_IsImmutableExceptCancel(t *testing.T) {
 		{"nobody else has approved", "/spec/approval/by", `"somebody"`},
 		{"coverage is what was approved", "/spec/approval/changes/-", `"sha256:more"`},
 		{"the guard compares with it", "/spec/state/serial", `1`},
+		{"another plan would be approved", "/spec/formerPlan", `"plan-main-1"`},
 		{"a lock is released on proof only", "/spec/unlock", `{"id": "lock", "evidence": "none"}`},
 	} {
 		t.Run(tc.path, func(t *testing.T) {
@@ -140,7 +141,7 @@ func TestTerraformRun_IsImmutableExceptCancel(t *testing.T) {
 
 func TestTerraformRun_KeepsEveryOptionalPart(t *testing.T) {
 	for _, path := range []string{
-		"/spec/requestedAt", "/spec/appliesCompleted", "/spec/approval", "/spec/state", "/spec/terraform/vars", "/spec/tidyUp",
+		"/spec/requestedAt", "/spec/appliesCompleted", "/spec/approval", "/spec/state", "/spec/terraform/vars", "/spec/tidyUp", "/spec/formerPlan",
 	} {
 		t.Run(path, func(t *testing.T) {
 			g := NewWithT(t)
