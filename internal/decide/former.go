@@ -26,10 +26,11 @@ func usedBefore(tf *v1alpha2.Terraform) bool {
 	return formerWaits(st) && tf.Spec.ApprovePlan == st.Plan.Pending && st.Plan.LastApplied == st.Plan.Pending
 }
 
-// takeOverApproval records the approval of the incumbent's plan, as the run has found it.
+// takeOverApproval records the approval of the incumbent's plan, as the run has found it. Who forces a plan has it applied
+// whatever was approved before.
 func (s settlement) takeOverApproval() {
 	former := s.run.Status.FormerPlan
-	if former == nil || former.Refused != "" {
+	if former == nil || former.Refused != "" || s.forced() {
 		return
 	}
 	s.tf.Status.Approval = &v1alpha2.Approval{

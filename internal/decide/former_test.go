@@ -92,6 +92,24 @@ func TestSettle_HoldsAFormerApprovalAgainstThePlanThatIsMadeAnew(t *testing.T) {
 	}
 }
 
+func TestSettle_AForcedPlanIsApprovedWhateverTheFormerApprovalCovers(t *testing.T) {
+	for name, former := range map[string]func(*v1alpha2.TerraformRun){
+		"all of it": found("", "a", "b"), "less than it": found("", "a"), "what nobody can read": found("it is damaged"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			tf := formerTerraform(legacy, "")
+			Settle(tf, finishedRun(v1alpha2.OperationPlan, v1alpha2.RunSucceeded, withChanges, former, func(run *v1alpha2.TerraformRun) {
+				run.Spec.Reason = ReasonForced
+				run.Status.Plan.Changes = []v1alpha2.PlanChange{{Address: "res.a", Digest: "a"}, {Address: "res.b", Digest: "b"}}
+			}), now, day)
+			g.Expect(Approved(&tf.Status)).To(BeTrue())
+			g.Expect(tf.Status.Approval).To(HaveField("How", v1alpha2.ApprovalByForce))
+			g.Expect(tf.Status.RefusedApproval).To(BeNil())
+		})
+	}
+}
+
 func TestSettle_SaysTillItIsApprovedWhyAFormerApprovalDoesNotCount(t *testing.T) {
 	g := NewWithT(t)
 	tf := formerTerraform(legacy, "")
