@@ -159,12 +159,15 @@ func TestSettle_OfASession(t *testing.T) {
 		reason  string
 		status  v1alpha2.TerraformRunStatus
 		handled string
+		by      string
 	}{
-		{"its time was over", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunSucceeded, Session: &v1alpha2.SessionStatus{}}, "spec"},
-		{"called off", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunCancelled, Session: &v1alpha2.SessionStatus{}}, "spec"},
-		{"its pod was killed", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunFailed, Session: &v1alpha2.SessionStatus{}}, "spec"},
-		{"one that was never open is still wanted", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunFailed}, ""},
-		{"one that was withdrawn is, too", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunCancelled}, ""},
+		{"its time was over", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunSucceeded, Session: &v1alpha2.SessionStatus{}}, "spec", ""},
+		{"called off", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunCancelled, Session: &v1alpha2.SessionStatus{}}, "spec", ""},
+		{"its pod was killed", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunFailed, Session: &v1alpha2.SessionStatus{}}, "spec", ""},
+		{"one that was never open is still wanted", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunFailed}, "", ""},
+		{"one that was withdrawn is, too", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunCancelled}, "", ""},
+		{"one that a person has cancelled before it was open is not", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunCancelled}, "spec", "kim"},
+		{"one that a person wanted to cancel, and that failed, is", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunFailed}, "", "kim"},
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
 			g := NewWithT(t)
@@ -175,6 +178,9 @@ func TestSettle_OfASession(t *testing.T) {
 			run := &v1alpha2.TerraformRun{ObjectMeta: metav1.ObjectMeta{Name: "net-1"}, Status: tc.status}
 			run.Spec.Operation, run.Spec.Target = v1alpha2.OperationPlan, "here"
 			run.Spec.Session = &v1alpha2.Session{Request: "spec"}
+			if tc.by != "" {
+				run.Spec.Cancel = &v1alpha2.Cancel{By: tc.by}
+			}
 			run.Status.Step, run.Status.State = v1alpha2.StepSession, &v1alpha2.StateStatus{Lineage: "a", Serial: 4, Resources: 1}
 			Settle(tf, run, time.Now(), time.Hour)
 			g.Expect(tf.Status.ActiveRun).To(BeNil())
