@@ -95,7 +95,7 @@ type TerraformStatus struct {
 	// +optional
 	RunSequence int64 `json:"runSequence,omitempty"`
 
-	// AppliesStarted counts the applies that were ordered: from the first on there may be resources.
+	// AppliesStarted counts the applies that were ordered, and the sessions that were open: from the first on there may be resources.
 	// +optional
 	AppliesStarted int64 `json:"appliesStarted,omitempty"`
 
@@ -279,7 +279,7 @@ type PlanStatus struct {
 	// +optional
 	Run string `json:"run,omitempty"`
 
-	// Destroyed says that everything has been destroyed, and nothing applied since.
+	// Destroyed says that everything has been destroyed, and nothing applied since, nor was there a session.
 	// +optional
 	Destroyed bool `json:"destroyed,omitempty"`
 

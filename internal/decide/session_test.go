@@ -174,6 +174,7 @@ func TestSettle_OfASession(t *testing.T) {
 			tf := &v1alpha2.Terraform{}
 			tf.Status.ActiveRun = &v1alpha2.ActiveRun{Name: "net-1"}
 			tf.Status.Plan.Pending, tf.Status.Plan.Target, tf.Status.Plan.AppliedTarget = "plan-1", "here", "before"
+			tf.Status.Plan.Destroyed = true
 			tf.Status.State = &v1alpha2.StateStatus{Lineage: "a", Serial: 1, Resources: 3}
 			run := &v1alpha2.TerraformRun{ObjectMeta: metav1.ObjectMeta{Name: "net-1"}, Status: tc.status}
 			run.Spec.Operation, run.Spec.Target = v1alpha2.OperationPlan, "here"
@@ -189,6 +190,9 @@ func TestSettle_OfASession(t *testing.T) {
 			g.Expect(tf.Status.Plan.Pending).To(Equal("plan-1"), "it is no plan")
 			g.Expect(tf.Status.Plan.AppliedTarget).To(Equal("before"))
 			g.Expect(tf.Status.ReconciliationFailures).To(BeZero())
+			open := tc.status.Session != nil
+			g.Expect(tf.Status.Plan.Destroyed).To(Equal(!open), "who was in may have made something again: a deletion looks")
+			g.Expect(tf.Status.AppliesStarted > 0).To(Equal(open), "the same of an object that has never applied anything")
 		})
 	}
 }

@@ -9,6 +9,10 @@ func (s settlement) session() {
 	if st.Session != nil || st.Phase == v1alpha2.RunSucceeded || CancelledByPerson(s.run) {
 		s.tf.Status.LastHandledBreakTheGlass = s.run.Spec.Session.Request
 	}
+	if st.Session != nil {
+		s.tf.Status.AppliesStarted++ // a person may have applied anything, and the state need not tell
+		s.tf.Status.Plan.Destroyed = false
+	}
 }
 
 // CancelledByPerson says that a person has stopped the run, so that nothing like it begins again by itself.
