@@ -35,13 +35,15 @@ func glassRequest(tf *infrav1.Terraform) string {
 }
 
 // concludeGlass says whether a session is wanted. A request is forgotten, in the status in memory, when it is taken back, so that
-// the next one counts.
+// the next one counts. An annotation that was there beside the field is answered with it.
 func (r *TerraformReconciler) concludeGlass(tf *infrav1.Terraform, o *observation) {
 	request := glassRequest(tf)
 	switch {
 	case request == "":
 		tf.Status.LastHandledBreakTheGlass = ""
 	case request == tf.Status.LastHandledBreakTheGlass:
+	case tf.Status.LastHandledBreakTheGlass == glassBySpec:
+		tf.Status.LastHandledBreakTheGlass = request // the field was taken back, which asks for nothing
 	case !r.AllowBreakTheGlass:
 		o.facts.Glass = decide.GlassForbidden
 	default:

@@ -30,6 +30,8 @@ func TestConcludeGlass_SaysWhetherASessionIsWanted(t *testing.T) {
 		{reason: "nor is it held against the object when the flag has gone since", spec: true, handled: "spec", forbidden: true, remembered: "spec"},
 		{reason: "another annotation is another request", annotation: "13:00", handled: "12:00", want: decide.GlassBroken, request: "13:00", remembered: "12:00"},
 		{reason: "who no longer asks may ask again", handled: "spec"},
+		{reason: "who takes the field back does not ask by an annotation of before", annotation: "12:00", handled: "spec", remembered: "12:00"},
+		{reason: "the field asks again after that", spec: true, annotation: "12:00", handled: "12:00", want: decide.GlassBroken, request: "spec", remembered: "12:00"},
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
 			g := NewWithT(t)
