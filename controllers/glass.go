@@ -49,6 +49,15 @@ func (r *TerraformReconciler) concludeGlass(tf *infrav1.Terraform, o *observatio
 	default:
 		o.facts.Glass = decide.GlassBroken
 		o.session = &infrav1.Session{Request: request, Limit: metav1.Duration{Duration: r.BreakTheGlassLimit}}
+		o.postponeForce()
+	}
+}
+
+// postponeForce: a plan that is to be applied is asked for, and a session is no answer to that. It is made after the session, which
+// meanwhile is tried in its own time, as if nobody had asked.
+func (o *observation) postponeForce() {
+	if o.facts.ForceRequested && !o.facts.Deleting {
+		o.facts.Requested = false
 	}
 }
 
