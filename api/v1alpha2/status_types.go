@@ -215,6 +215,10 @@ type ActiveRun struct {
 
 	// Sequence of the run.
 	Sequence int64 `json:"sequence"`
+
+	// Session: the run is a person's session in the runner's pod, which keeps no other run waiting.
+	// +optional
+	Session bool `json:"session,omitempty"`
 }
 
 // FailedRun is a run that failed.

@@ -57,7 +57,7 @@ func sessionCases() map[string]nextCase {
 			facts:  settled(waiting, broken), action: Reserve, order: wanted, ready: preparing, posture: Working,
 		},
 		"glass broken, all places are taken": {
-			reason: "a session has a place as every run has",
+			reason: "a session begins in its turn, though it keeps nobody waiting then",
 			facts:  settled(broken, func(f *Facts) { f.Queue = Queue{Full: true, Since: "now"} }), order: wanted, posture: Queued,
 		},
 		"glass broken, suspended": {
