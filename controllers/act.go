@@ -53,7 +53,7 @@ func (r *TerraformReconciler) act(ctx context.Context, tf *infrav1.Terraform, o 
 	case decide.CancelRun:
 		return d, r.cancel(ctx, o)
 	case decide.AbandonRun:
-		return d, r.end(ctx, o.run, infrav1.RunCancelled, infrav1.ReasonCancelled, "no longer wanted before a runner had begun")
+		return d, r.abandon(ctx, o)
 	case decide.MarkLost:
 		return d, r.end(ctx, o.run, infrav1.RunFailed, infrav1.ReasonRunnerLost, "the runner ended without a report: "+o.howEnded())
 	case decide.AskWebhooks:
@@ -297,6 +297,17 @@ func (r *TerraformReconciler) cancel(ctx context.Context, o *observation) error 
 		changed.Spec.Cancel = &infrav1.Cancel{Reason: "cancelled by annotation", By: "annotation " + infrav1.CancelRunAnnotation}
 	}
 	return client.IgnoreNotFound(r.Client.Patch(ctx, changed, client.MergeFrom(o.run), client.FieldOwner(infrav1.FieldManager)))
+}
+
+// abandon ends a run that no runner has claimed. That a person wants it is written into the run before: what it means must not
+// depend on how far the run was, and the annotation may go.
+func (r *TerraformReconciler) abandon(ctx context.Context, o *observation) error {
+	if o.facts.Run.Unloved && !o.facts.Run.Cancelled {
+		if err := r.cancel(ctx, o); err != nil {
+			return fmt.Errorf("record who cancels run %s: %w", o.run.Name, err)
+		}
+	}
+	return r.end(ctx, o.run, infrav1.RunCancelled, infrav1.ReasonCancelled, "no longer wanted before a runner had begun")
 }
 
 // end writes the end of a run in its runner's place. The run is read anew, and the write needs that version: what a

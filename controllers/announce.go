@@ -150,7 +150,7 @@ func (e announcer) run(run *infrav1.TerraformRun) {
 }
 
 func (e announcer) failed(run *infrav1.TerraformRun) {
-	if run.Status.Phase == infrav1.RunCancelled && (run.Spec.Cancel == nil || run.Spec.Cancel.By == "") {
+	if run.Status.Phase == infrav1.RunCancelled && !decide.CancelledByPerson(run) {
 		return // overtaken by something newer, which has events of its own
 	}
 	reason, message := failureOf(run, e.tf.Status.Plan.AppliedTarget)

@@ -111,6 +111,7 @@ func newUpstream(opts ArtifactOptions) *retryablehttp.Client {
 		transport.DisableCompression = true // the digest is that of the file as it is
 		if opts.Guard != nil && opts.SourceHost == "" {
 			transport.DialContext = opts.Guard.Dialer().DialContext
+			transport.Proxy = nil // it would resolve the name in the guard's place
 		}
 	}
 	upstream.HTTPClient.CheckRedirect = egress.SameHost

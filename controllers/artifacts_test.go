@@ -490,6 +490,23 @@ func (f *artifactFixture) stopsGracefully(t *testing.T, w *world) {
 	g.Eventually(f.ended, wait).Should(Receive(BeNil()))
 }
 
+func TestArtifacts_AreFetchedWithoutAProxyUnderAGuard(t *testing.T) {
+	for _, c := range []struct {
+		reason, sourceHost string
+		guard              *egress.Guard
+		proxy              bool
+	}{
+		{"a proxy would resolve names, and connect, in the guard's place", "", &egress.Guard{}, false},
+		{"the operator has named the host", "source", &egress.Guard{}, true},
+		{"nothing is guarded", "", nil, true},
+	} {
+		g := NewWithT(t)
+		transport, ok := newUpstream(ArtifactOptions{Guard: c.guard, SourceHost: c.sourceHost}).HTTPClient.Transport.(*http.Transport)
+		g.Expect(ok).To(BeTrue())
+		g.Expect(transport.Proxy != nil).To(Equal(c.proxy), c.reason)
+	}
+}
+
 func TestArtifacts_CallsNoAddressThatAGuardRefuses(t *testing.T) {
 	g := NewWithT(t)
 	upstream := newUpstreamServer(t)

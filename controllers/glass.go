@@ -31,18 +31,29 @@ func glassRequest(tf *infrav1.Terraform) string {
 }
 
 // concludeGlass says whether a session is wanted. A request is forgotten, in the status in memory, when it is taken back, so that
-// the next one counts.
+// the next one counts. An annotation that was there beside the field is answered with it.
 func (r *TerraformReconciler) concludeGlass(tf *infrav1.Terraform, o *observation) {
 	request := glassRequest(tf)
 	switch {
 	case request == "":
 		tf.Status.LastHandledBreakTheGlass = ""
 	case request == tf.Status.LastHandledBreakTheGlass:
+	case tf.Status.LastHandledBreakTheGlass == glassBySpec:
+		tf.Status.LastHandledBreakTheGlass = request // the field was taken back, which asks for nothing
 	case !r.AllowBreakTheGlass:
 		o.facts.Glass = decide.GlassForbidden
 	default:
 		o.facts.Glass = decide.GlassBroken
 		o.session = &infrav1.Session{Request: request, Limit: metav1.Duration{Duration: r.BreakTheGlassLimit}}
+		o.postponeForce()
+	}
+}
+
+// postponeForce: a plan that is to be applied is asked for, and a session is no answer to that. It is made after the session, which
+// meanwhile is tried in its own time, as if nobody had asked.
+func (o *observation) postponeForce() {
+	if o.facts.ForceRequested && !o.facts.Deleting {
+		o.facts.Requested = false
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fluxcd/pkg/apis/meta"
 	. "github.com/onsi/gomega"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
@@ -33,6 +34,8 @@ func TestConcludeGlass_SaysWhetherASessionIsWanted(t *testing.T) {
 		{reason: "nor is it held against the object when the flag has gone since", spec: true, handled: "spec", forbidden: true, remembered: "spec"},
 		{reason: "another annotation is another request", annotation: "13:00", handled: "12:00", want: decide.GlassBroken, request: "13:00", remembered: "12:00"},
 		{reason: "who no longer asks may ask again", handled: "spec"},
+		{reason: "who takes the field back does not ask by an annotation of before", annotation: "12:00", handled: "spec", remembered: "12:00"},
+		{reason: "the field asks again after that", spec: true, annotation: "12:00", handled: "12:00", want: decide.GlassBroken, request: "spec", remembered: "12:00"},
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
 			g := NewWithT(t)
@@ -52,6 +55,31 @@ func TestConcludeGlass_SaysWhetherASessionIsWanted(t *testing.T) {
 			}
 			g.Expect(o.session.Request).To(Equal(tc.request))
 			g.Expect(o.session.Limit.Duration).To(Equal(time.Hour))
+		})
+	}
+}
+
+func TestConcludeGlass_LeavesARequestToForceForThePlanAfterTheSession(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason                  string
+		glass, forces, deleting bool
+		requested               bool
+	}{
+		"a session":               {"it takes the request over, so that one that can't be opened is not tried without a pause", true, false, false, true},
+		"a session, force":        {"a session applies nothing", true, true, false, false},
+		"no session, force":       {"the plan is made", false, true, false, true},
+		"a session, force, going": {"a deletion waits for no session", true, true, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			tf := &infrav1.Terraform{Spec: infrav1.TerraformSpec{BreakTheGlass: tc.glass}}
+			tf.Annotations = map[string]string{meta.ReconcileRequestAnnotation: "noon"}
+			tf.Status.ActiveRun = &infrav1.ActiveRun{Name: "net-1", Sequence: 1}
+			o := &observation{facts: decide.Facts{Requested: true, ForceRequested: tc.forces, Deleting: tc.deleting}}
+			(&TerraformReconciler{AllowBreakTheGlass: true}).concludeGlass(tf, o)
+			g.Expect(o.facts.Requested).To(Equal(tc.requested), tc.reason)
+			run := newRun(tf, o, decide.Order{Operation: decide.OpPlan, Session: tc.glass && !tc.deleting})
+			g.Expect(run.Spec.RequestedAt == "noon").To(Equal(tc.requested), tc.reason)
 		})
 	}
 }

@@ -80,7 +80,7 @@ func retryWait(tf *infrav1.Terraform, last *infrav1.TerraformRun, reason string)
 	}
 	switch reason {
 	case infrav1.ReasonCancelled:
-		if last.Spec.Cancel != nil && last.Spec.Cancel.By != "" {
+		if decide.CancelledByPerson(last) {
 			return never // a person has stopped it: until something changes, or somebody asks
 		}
 		return 0

@@ -45,7 +45,10 @@ func TestRetryWait(t *testing.T) {
 			},
 			want: 3 * time.Minute,
 		},
-		"cancelled":   {reason: "a cancelled run is no failure", why: infrav1.ReasonCancelled, want: 0},
+		"cancelled": {reason: "a cancelled run is no failure", why: infrav1.ReasonCancelled, want: 0},
+		"cancelled by a person": {
+			reason: "nothing is begun again until something changes", last: cancelledBy("annotation"), why: infrav1.ReasonCancelled, want: never,
+		},
 		"stale plan":  {reason: "a new plan is made soon", tf: infrav1.Terraform{Spec: infrav1.TerraformSpec{RetryInterval: &minute}}, why: infrav1.ReasonPlanNotApplicable, want: soonAfterStale},
 		"lock is new": {reason: "an order to release it is obeyed at once", tf: unlocking("auto", "", "x"), last: locked("x", ""), why: infrav1.ReasonLockHeld},
 		"lock by name": {
@@ -69,6 +72,12 @@ func unlocking(how, id, pending string) infrav1.Terraform {
 	tf := infrav1.Terraform{Spec: infrav1.TerraformSpec{TfState: &infrav1.TfStateSpec{ForceUnlock: how, LockIdentifier: id}}}
 	tf.Status.Lock.Pending = pending
 	return tf
+}
+
+func cancelledBy(who string) infrav1.TerraformRun {
+	run := infrav1.TerraformRun{}
+	run.Spec.Cancel, run.Status.Phase = &infrav1.Cancel{By: who}, infrav1.RunCancelled
+	return run
 }
 
 func locked(id, ordered string) infrav1.TerraformRun {

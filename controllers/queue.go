@@ -76,7 +76,8 @@ type ticket struct {
 
 // observeQueue asks for a place only when a run would begin. What others do is known from the cache; two objects that
 // ask at the same time come to the same order. A run whose pod does not start, or whose runner is out of reach, has no
-// place: it would keep it for ever. When it goes on after all, there is one more than the limit for a while.
+// place: it would keep it for ever. When it goes on after all, there is one more than the limit for a while. A session waits for its
+// turn, and takes no place.
 func (r *TerraformReconciler) observeQueue(ctx context.Context, tf *infrav1.Terraform, o *observation) error {
 	d := decide.Next(o.facts)
 	if r.ConcurrentRuns <= 0 || d.Action != decide.Reserve {
@@ -93,7 +94,7 @@ func (r *TerraformReconciler) observeQueue(ctx context.Context, tf *infrav1.Terr
 	active, line := places(list.Items, tf.UID)
 	line = order(append(line, own), perNamespace(list.Items, active), o.now)
 	ahead := slices.IndexFunc(line, func(t ticket) bool { return t.uid == own.uid })
-	full := ahead >= r.ConcurrentRuns-len(active) || !r.grants.take(tf.UID, active, r.ConcurrentRuns, o.now)
+	full := ahead >= r.ConcurrentRuns-len(active) || !d.Order.Session && !r.grants.take(tf.UID, active, r.ConcurrentRuns, o.now)
 	o.facts.Queue = decide.Queue{Full: full, Since: own.since.UTC().Format(time.RFC3339)}
 	o.queue = &infrav1.QueuePlace{Class: own.class, Since: metav1.NewTime(own.since)}
 	return nil
@@ -107,7 +108,7 @@ func places(all []infrav1.Terraform, self types.UID) (active map[types.UID]bool,
 		switch {
 		case tf.UID == self:
 		case tf.Status.ActiveRun != nil:
-			if !troubled(tf) {
+			if hasPlace(tf) {
 				active[tf.UID] = true
 			}
 		case tf.Status.Queue != nil:
@@ -155,9 +156,14 @@ func order(line []ticket, running map[string]int, now time.Time) []ticket {
 
 // placeFreed: a run has ended, has got into trouble, or an object has left the queue without a run.
 func placeFreed(was, is *infrav1.Terraform) bool {
-	held := func(tf *infrav1.Terraform) bool { return tf.Status.ActiveRun != nil && !troubled(tf) }
-	left := was.Status.Queue != nil && is.Status.Queue == nil && is.Status.ActiveRun == nil
-	return held(was) && !held(is) || left
+	left := was.Status.Queue != nil && is.Status.Queue == nil
+	return (hasPlace(was) || left) && !hasPlace(is)
+}
+
+// hasPlace: a run is active, other than a session: that lasts as long as a person likes.
+func hasPlace(tf *infrav1.Terraform) bool {
+	active := tf.Status.ActiveRun
+	return active != nil && !active.Session && !troubled(tf)
 }
 
 // wakeQueued wakes those that are next in the queue.

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/decide"
 )
 
 var queueNow = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -93,11 +94,28 @@ func TestPlaces_AreNotKeptByRunsThatCanNotGoOn(t *testing.T) {
 			tf.Status.Conditions = []metav1.Condition{{Type: "Ready", Status: metav1.ConditionFalse, Reason: infrav1.ReasonRunnerPending}}
 		}),
 		object("waits", func(tf *infrav1.Terraform) { tf.Status.Queue = &infrav1.QueuePlace{Class: infrav1.QueueDrift} }),
+		object("session", func(tf *infrav1.Terraform) { tf.Status.ActiveRun = &infrav1.ActiveRun{Name: "x", Session: true} }),
 		object("rests", func(*infrav1.Terraform) {}),
 		object("self", active),
 	}, "self")
 	g.Expect(taken).To(Equal(map[types.UID]bool{"works": true}))
 	g.Expect(names(line)).To(Equal([]string{"waits"}))
+}
+
+func TestApplyDecision_SaysOfTheActiveRunWhetherItIsASession(t *testing.T) {
+	g := NewWithT(t)
+	tf, o := &infrav1.Terraform{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "net"}}, &observation{now: queueNow}
+	session := decide.Order{Operation: decide.OpPlan, Session: true}
+	applyDecision(tf, o, decide.Decision{Action: decide.Reserve, Order: session})
+	g.Expect(tf.Status.ActiveRun.Session).To(BeTrue())
+	g.Expect(hasPlace(tf)).To(BeFalse())
+	reserved := tf.DeepCopy()
+	applyDecision(tf, o, decide.Decision{Action: decide.Start, Order: decide.Order{Operation: decide.OpPlan}})
+	g.Expect(hasPlace(tf)).To(BeTrue(), "something else is wanted by now")
+	waited := tf.DeepCopy()
+	waited.Status.ActiveRun, waited.Status.Queue = nil, &infrav1.QueuePlace{}
+	g.Expect(placeFreed(waited, reserved)).To(BeTrue(), "it was next, and leaves the place to others")
+	g.Expect(placeFreed(waited, tf)).To(BeFalse())
 }
 
 func TestGrants_CountUntilTheCacheShowsThem(t *testing.T) {

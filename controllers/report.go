@@ -75,10 +75,12 @@ func applyDecision(tf *infrav1.Terraform, o *observation, d decide.Decision) {
 	switch d.Action {
 	case decide.Reserve:
 		st.RunSequence++
-		st.ActiveRun = &infrav1.ActiveRun{Name: RunName(tf, st.RunSequence), Sequence: st.RunSequence}
+		st.ActiveRun = &infrav1.ActiveRun{Name: RunName(tf, st.RunSequence), Sequence: st.RunSequence, Session: d.Order.Session}
 		if d.Order.Operation == decide.OpApply {
 			st.AppliesStarted++
 		}
+	case decide.Start:
+		st.ActiveRun.Session = d.Order.Session // what is wanted may have changed since the reservation
 	case decide.Drop:
 		st.ActiveRun = nil
 	default:

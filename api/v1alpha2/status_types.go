@@ -95,7 +95,7 @@ type TerraformStatus struct {
 	// +optional
 	RunSequence int64 `json:"runSequence,omitempty"`
 
-	// AppliesStarted counts the applies that were ordered: from the first on there may be resources.
+	// AppliesStarted counts the applies that were ordered, and the sessions that were open: from the first on there may be resources.
 	// +optional
 	AppliesStarted int64 `json:"appliesStarted,omitempty"`
 
@@ -215,6 +215,10 @@ type ActiveRun struct {
 
 	// Sequence of the run.
 	Sequence int64 `json:"sequence"`
+
+	// Session: the run is a person's session in the runner's pod, which keeps no other run waiting.
+	// +optional
+	Session bool `json:"session,omitempty"`
 }
 
 // FailedRun is a run that failed.
@@ -279,7 +283,7 @@ type PlanStatus struct {
 	// +optional
 	Run string `json:"run,omitempty"`
 
-	// Destroyed says that everything has been destroyed, and nothing applied since.
+	// Destroyed says that everything has been destroyed, and nothing applied since, nor was there a session.
 	// +optional
 	Destroyed bool `json:"destroyed,omitempty"`
 

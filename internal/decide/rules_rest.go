@@ -60,25 +60,30 @@ func mayApply(f *Facts) bool {
 	return consented(f)
 }
 
-// consented: somebody, or the mode, or the deletion agrees to the stored plan, and no webhook objects.
+// consented: somebody, or the mode, or the deletion agrees to the stored plan, and nobody objects.
 func consented(f *Facts) bool {
-	if f.Plan.Rejected || f.Plan.Gate != GateOpen || f.Plan.Protected != "" && !approvedAsShown(f) {
+	switch {
+	case objected(f):
 		return false
-	}
-	if f.Deleting && !f.AutoSafe {
+	case f.Deleting:
+		return !f.AutoSafe || agreed(f)
+	case f.Disabled:
+		return false
+	case f.Force, f.Plan.Forced:
 		return true
-	}
-	if !f.Deleting && f.Disabled {
+	case f.PlanOnly:
 		return false
 	}
-	if !f.Deleting && (f.Force || f.Plan.Forced) {
-		return true
-	}
-	if !f.Deleting && f.PlanOnly {
-		return false
-	}
-	return f.Plan.Approved || f.Auto || f.AutoSafe && f.Plan.Safe
+	return agreed(f)
 }
+
+// objected: a person, or a webhook, or what is protected stands against the plan, whatever agrees to it.
+func objected(f *Facts) bool {
+	return f.Plan.Rejected || f.Plan.Gate != GateOpen || f.Plan.Protected != "" && !approvedAsShown(f)
+}
+
+// agreed: a person, or the mode.
+func agreed(f *Facts) bool { return f.Plan.Approved || f.Auto || f.AutoSafe && f.Plan.Safe }
 
 // approvedAsShown: a person has approved what the plan shows; who forces a plan has not seen it.
 func approvedAsShown(f *Facts) bool { return f.Plan.Approved && !f.Plan.Forced }

@@ -57,7 +57,7 @@ func sessionCases() map[string]nextCase {
 			facts:  settled(waiting, broken), action: Reserve, order: wanted, ready: preparing, posture: Working,
 		},
 		"glass broken, all places are taken": {
-			reason: "a session has a place as every run has",
+			reason: "a session begins in its turn, though it keeps nobody waiting then",
 			facts:  settled(broken, func(f *Facts) { f.Queue = Queue{Full: true, Since: "now"} }), order: wanted, posture: Queued,
 		},
 		"glass broken, suspended": {
@@ -159,22 +159,29 @@ func TestSettle_OfASession(t *testing.T) {
 		reason  string
 		status  v1alpha2.TerraformRunStatus
 		handled string
+		by      string
 	}{
-		{"its time was over", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunSucceeded, Session: &v1alpha2.SessionStatus{}}, "spec"},
-		{"called off", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunCancelled, Session: &v1alpha2.SessionStatus{}}, "spec"},
-		{"its pod was killed", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunFailed, Session: &v1alpha2.SessionStatus{}}, "spec"},
-		{"one that was never open is still wanted", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunFailed}, ""},
-		{"one that was withdrawn is, too", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunCancelled}, ""},
+		{"its time was over", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunSucceeded, Session: &v1alpha2.SessionStatus{}}, "spec", ""},
+		{"called off", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunCancelled, Session: &v1alpha2.SessionStatus{}}, "spec", ""},
+		{"its pod was killed", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunFailed, Session: &v1alpha2.SessionStatus{}}, "spec", ""},
+		{"one that was never open is still wanted", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunFailed}, "", ""},
+		{"one that was withdrawn is, too", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunCancelled}, "", ""},
+		{"one that a person has cancelled before it was open is not", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunCancelled}, "spec", "kim"},
+		{"one that a person wanted to cancel, and that failed, is", v1alpha2.TerraformRunStatus{Phase: v1alpha2.RunFailed}, "", "kim"},
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
 			g := NewWithT(t)
 			tf := &v1alpha2.Terraform{}
 			tf.Status.ActiveRun = &v1alpha2.ActiveRun{Name: "net-1"}
 			tf.Status.Plan.Pending, tf.Status.Plan.Target, tf.Status.Plan.AppliedTarget = "plan-1", "here", "before"
+			tf.Status.Plan.Destroyed = true
 			tf.Status.State = &v1alpha2.StateStatus{Lineage: "a", Serial: 1, Resources: 3}
 			run := &v1alpha2.TerraformRun{ObjectMeta: metav1.ObjectMeta{Name: "net-1"}, Status: tc.status}
 			run.Spec.Operation, run.Spec.Target = v1alpha2.OperationPlan, "here"
 			run.Spec.Session = &v1alpha2.Session{Request: "spec"}
+			if tc.by != "" {
+				run.Spec.Cancel = &v1alpha2.Cancel{By: tc.by}
+			}
 			run.Status.Step, run.Status.State = v1alpha2.StepSession, &v1alpha2.StateStatus{Lineage: "a", Serial: 4, Resources: 1}
 			Settle(tf, run, time.Now(), time.Hour)
 			g.Expect(tf.Status.ActiveRun).To(BeNil())
@@ -183,6 +190,9 @@ func TestSettle_OfASession(t *testing.T) {
 			g.Expect(tf.Status.Plan.Pending).To(Equal("plan-1"), "it is no plan")
 			g.Expect(tf.Status.Plan.AppliedTarget).To(Equal("before"))
 			g.Expect(tf.Status.ReconciliationFailures).To(BeZero())
+			open := tc.status.Session != nil
+			g.Expect(tf.Status.Plan.Destroyed).To(Equal(!open), "who was in may have made something again: a deletion looks")
+			g.Expect(tf.Status.AppliesStarted > 0).To(Equal(open), "the same of an object that has never applied anything")
 		})
 	}
 }

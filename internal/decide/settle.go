@@ -184,6 +184,7 @@ func (s settlement) planned() {
 		return
 	}
 	st.Plan.Summary = p.Short
+	st.Plan.Destroyed = st.Plan.Destroyed && !st.Plan.IsDestroyPlan // there is something again
 	st.Plan.Pending, st.Plan.Digest, st.Plan.Safe, st.Plan.Differed = p.ID, p.Digest, p.Safe, differed
 	if s.forced() {
 		st.Approval = &v1alpha2.Approval{PlanID: p.ID, How: v1alpha2.ApprovalByForce, At: s.now}

@@ -123,6 +123,26 @@ func TestSettle_Plan(t *testing.T) {
 	}
 }
 
+func TestSettle_APlanThatFindsSomethingToDestroyTakesBackThatAllIsDestroyed(t *testing.T) {
+	destroys := func(run *v1alpha2.TerraformRun) { run.Spec.Terraform.Destroy = true }
+	for name, tc := range map[string]struct {
+		reason string
+		change []func(*v1alpha2.TerraformRun)
+		want   bool
+	}{
+		"destroys something": {"a deletion must not leave it behind", []func(*v1alpha2.TerraformRun){destroys, withChanges}, false},
+		"destroys nothing":   {"there is nothing still", []func(*v1alpha2.TerraformRun){destroys}, true},
+		"makes something":    {"nothing is there before it is applied", []func(*v1alpha2.TerraformRun){withChanges}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tf := activeTerraform()
+			tf.Status.Plan.Destroyed = true
+			Settle(tf, finishedRun(v1alpha2.OperationPlan, v1alpha2.RunSucceeded, tc.change...), now, day)
+			NewWithT(t).Expect(tf.Status.Plan.Destroyed).To(Equal(tc.want), tc.reason)
+		})
+	}
+}
+
 func TestSettle_Apply(t *testing.T) {
 	compat.Shows(t, "status.lastAppliedRevision", "status.lastAppliedByDriftDetectionAt", "status.plan.lastApplied",
 		"condition.Apply", "condition.Output", "outputs.available",

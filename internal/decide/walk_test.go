@@ -295,13 +295,7 @@ func (w world) after(d *Decision) []world {
 	with := func(n runPod) world { v := w; v.runPod = indexOfRunPod(n); return v }
 	switch d.Action {
 	case Rest:
-		if r.run == RunOrdered || r.run == RunClaimed {
-			return w.progress(r)
-		}
-		if r.pod == PodWaiting { // not for ever
-			return []world{with(runPod{run: r.run, pod: PodEnded, glass: r.glass})}
-		}
-		return nil
+		return w.rested(r)
 	case Reserve: // or: a pod that waits has had enough
 		all := []world{with(runPod{run: RunReserved, glass: r.glass})}
 		if r.pod == PodWaiting {
@@ -336,6 +330,18 @@ func (w world) after(d *Decision) []world {
 		return nil
 	}
 	panic("no such action")
+}
+
+// rested: what is under way goes on, and a pod does not wait for ever.
+func (w world) rested(r runPod) []world {
+	switch {
+	case r.run == RunOrdered || r.run == RunClaimed:
+		return w.progress(r)
+	case r.pod == PodWaiting:
+		w.runPod = indexOfRunPod(runPod{run: r.run, pod: PodEnded, glass: r.glass})
+		return []world{w}
+	}
+	return nil
 }
 
 // started is the run with a pod of its own, with the pod of the plan, or with one that is still in the way.

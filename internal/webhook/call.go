@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -67,7 +68,8 @@ func (c *Caller) read(body io.Reader) (map[string]any, error) {
 	return answer, nil
 }
 
-// readable leaves out the address that net/http puts before an error: it may hold a token.
+// readable leaves out the address that net/http puts before an error: it may hold a token. The same trouble has the same text each
+// time, so that another try tells nobody anything new.
 func (c *Caller) readable(err error) error {
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err
@@ -75,7 +77,29 @@ func (c *Caller) readable(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("no answer within %s: %w", c.Timeout, context.DeadlineExceeded)
 	}
-	return fmt.Errorf("can't be called: %w", err)
+	return fmt.Errorf("can't be called: %w", steady(err))
+}
+
+// steady leaves out of an error of the network what is another each time: the port that it was called from.
+func steady(err error) error {
+	if lookup, ok := errors.AsType[*net.DNSError](err); ok {
+		return &net.DNSError{Name: lookup.Name, Err: lookupTrouble(lookup), IsNotFound: lookup.IsNotFound, IsTimeout: lookup.IsTimeout, IsTemporary: lookup.IsTemporary}
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return &net.OpError{Op: op.Op, Net: op.Net, Addr: op.Addr, Err: steady(op.Err)}
+	}
+	return err
+}
+
+// lookupTrouble stands for the error's own text, which has the addresses of the call to the name server in it.
+func lookupTrouble(err *net.DNSError) string {
+	switch {
+	case err.IsNotFound:
+		return "no such host"
+	case err.IsTimeout:
+		return "the name server gives no answer"
+	}
+	return "the name server can't tell"
 }
 
 // tlsConfig trusts the system's roots, and those that the operator has put in the folder of the host; a client's certificate
