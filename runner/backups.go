@@ -70,7 +70,7 @@ func (v *versions) before(ctx context.Context, found *v1alpha2.StateStatus) {
 func (v *versions) after(ctx context.Context, content []byte) {
 	if v.gone(content) {
 		if err := v.list(ctx); err == nil {
-			v.prune(ctx, 0)
+			v.prune(ctx, v.kept, 0)
 		}
 		return
 	}
@@ -84,7 +84,7 @@ func (v *versions) after(ctx context.Context, content []byte) {
 		}
 	}
 	if v.listed {
-		v.prune(ctx, v.most())
+		v.prune(ctx, v.kept, v.most())
 	}
 }
 
@@ -119,7 +119,7 @@ func (v *versions) keep(ctx context.Context, content []byte) error {
 		if err != nil {
 			return err
 		}
-		v.kept = append([]backups.Version{*saved}, v.kept...)
+		v.kept = backups.With(v.kept, saved)
 		v.tell(func(b *v1alpha2.RunStateBackup) { b.Name, b.Serial = saved.Name, saved.Serial })
 		return nil
 	})
@@ -136,8 +136,8 @@ func (v *versions) has(state *v1alpha2.StateStatus) bool {
 	return false
 }
 
-func (v *versions) prune(ctx context.Context, keep int) {
-	if err := backups.Prune(ctx, v.client, v.owner, v.kept, keep); err != nil {
+func (v *versions) prune(ctx context.Context, of []backups.Version, keep int) {
+	if err := backups.Prune(ctx, v.client, v.owner, of, keep); err != nil {
 		v.log.Info("could not remove old versions of the state", "error", err.Error())
 	}
 }

@@ -2,6 +2,8 @@ package runner_test
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -167,6 +169,25 @@ func TestBackups_OfAStateThatOnlyTheEngineCanRead(t *testing.T) {
 	applied := w.apply(w.plan())
 	g.Expect(w.keptSerials()).To(Equal([]int64{applied.Status.State.Serial}))
 	g.Expect(w.secret(applied.Status.StateBackup.Name).Annotations).To(HaveKeyWithValue("infra.contrib.fluxcd.io/state-secret", ""))
+}
+
+// TestBackups_OneThatWasCutShortIsCompleted: the rest of it that is there is no second version, to be removed as not whole.
+func TestBackups_OneThatWasCutShortIsCompleted(t *testing.T) {
+	g := NewWithT(t)
+	noise := make([]byte, 480<<10)
+	_, err := rand.Read(noise)
+	g.Expect(err).NotTo(HaveOccurred())
+	w := newWorld(t, map[string]string{
+		"main.tf":   "resource \"terraform_data\" \"large\" {\n  input = file(\"noise.txt\")\n}\n",
+		"noise.txt": base64.StdEncoding.EncodeToString(noise),
+	}, nil)
+	first := w.apply(w.plan()).Status.StateBackup.Name
+	g.Expect(w.secretsLike(first)).To(Equal([]string{first + "-00", first + "-01"}))
+	g.Expect(api.Client.Delete(t.Context(), w.secret(first+"-01"))).To(Succeed())
+	w.files["more.tf"] = `resource "terraform_data" "small" {}`
+	w.apply(w.plan())
+	g.Expect(w.secretsLike(first)).To(Equal([]string{first + "-00", first + "-01"}))
+	g.Expect(w.keptSerials()).To(HaveLen(2))
 }
 
 // TestBackups_GoWithTheResourcesNotWithTheObject: an object that is deleted and leaves its resources leaves its state, too.
