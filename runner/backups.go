@@ -66,12 +66,10 @@ func (v *versions) before(ctx context.Context, found *v1alpha2.StateStatus) {
 }
 
 // after keeps the state as the apply has left it, and removes the oldest ones then: that what comes back is the newest, it
-// must not be the next apply that keeps it. With an object whose resources were destroyed all versions go.
+// must not be the next apply that keeps it. With an object whose resources were destroyed all versions of that state go.
 func (v *versions) after(ctx context.Context, content []byte) {
 	if v.gone(content) {
-		if err := v.list(ctx); err == nil {
-			v.prune(ctx, v.kept, 0)
-		}
+		v.pruneGone(ctx, content)
 		return
 	}
 	if !v.applying {
@@ -92,6 +90,19 @@ func (v *versions) after(ctx context.Context, content []byte) {
 func (v *versions) gone(content []byte) bool {
 	return v.owner.DeletionTimestamp != nil && v.owner.Spec.Destroy && content != nil && backups.Empty(content) &&
 		v.report.status().StateOverridden == ""
+}
+
+// pruneGone leaves versions of other states: that this one is empty does not say that their resources are gone.
+func (v *versions) pruneGone(ctx context.Context, content []byte) {
+	state, err := backend.Identify(content)
+	if err == nil {
+		err = v.list(ctx)
+	}
+	if err != nil {
+		v.log.Info("could not find the versions of a state that is gone", "error", err.Error())
+		return
+	}
+	v.prune(ctx, backups.OfLineage(v.kept, state.Lineage), 0)
 }
 
 func (v *versions) most() int { return v.owner.Spec.GetStateBackups() }

@@ -211,6 +211,19 @@ func TestBackups_GoWithTheResourcesNotWithTheObject(t *testing.T) {
 	}
 }
 
+// TestBackups_StayWhereAnEmptyStateIsNotTheirs: the object was moved to a new workspace before it was deleted. Nothing was destroyed.
+func TestBackups_StayWhereAnEmptyStateIsNotTheirs(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t, versioned(1), nil)
+	w.apply(w.plan())
+	w.change(func(s *v1alpha2.TerraformSpec) { s.Workspace = "another" })
+	w.deleteButHold()
+	planned := w.execute(t.Context(), w.newRun(v1alpha2.OperationPlan, func(r *v1alpha2.TerraformRun) { r.Spec.Terraform.Destroy = true }))
+	g.Expect(planned.Status.Phase).To(Equal(v1alpha2.RunSucceeded), "%+v", planned.Status.Failure)
+	g.Expect(planned.Status.State.Resources).To(BeZero())
+	g.Expect(w.keptSerials()).To(HaveLen(1))
+}
+
 // deleteButHold deletes the object, which a finalizer holds.
 func (w *world) deleteButHold() {
 	w.t.Helper()
