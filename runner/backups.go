@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
@@ -110,7 +111,7 @@ func (v *versions) most() int { return v.owner.Spec.GetStateBackups() }
 func (v *versions) list(ctx context.Context) error {
 	err := retry(ctx, backupPatience, func(ctx context.Context) (err error) {
 		v.kept, err = backups.List(ctx, v.client, v.owner)
-		return err
+		return forGood(err)
 	})
 	v.listed = err == nil
 	return err
@@ -128,12 +129,20 @@ func (v *versions) keep(ctx context.Context, content []byte) error {
 	return retry(ctx, backupPatience, func(ctx context.Context) error {
 		saved, err := backups.Save(ctx, v.client, v.owner, kept)
 		if err != nil {
-			return err
+			return forGood(err)
 		}
 		v.kept = backups.With(v.kept, saved)
 		v.tell(func(b *v1alpha2.RunStateBackup) { b.Name, b.Serial = saved.Name, saved.Serial })
 		return nil
 	})
+}
+
+// forGood: a right that is missing at an apply does not come while it waits.
+func forGood(err error) error {
+	if apierrors.IsForbidden(err) {
+		return &lasting{err}
+	}
+	return err
 }
 
 // has says whether the state is kept as it is.

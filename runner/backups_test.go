@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -157,6 +158,46 @@ func TestBackups_ThatCanNotBeMadeAreNoFailureOfTheApply(t *testing.T) {
 	g.Expect(applied.Status.StateBackup.Name).To(BeEmpty())
 	g.Expect(applied.Status.StateBackup.Message).To(And(
 		HavePrefix("The state after the apply is not kept (spec.stateBackups): keep the state in Secret"), ContainSubstring("no room")))
+}
+
+// TestBackups_DoNotUseUpTheTimeOfTheReport: a pod that is told to end has 10 seconds for what comes after the engine.
+func TestBackups_DoNotUseUpTheTimeOfTheReport(t *testing.T) {
+	for _, tc := range []struct {
+		reason string
+		answer error
+		told   bool
+		within time.Duration
+	}{
+		{"the API server is busy, and the pod told to end", apierrors.NewServiceUnavailable("busy"), true, 6 * time.Second},
+		{"the right is missing, and does not come by waiting", apierrors.NewForbidden(corev1.Resource("secrets"), "tfbackup", nil), false, 3 * time.Second},
+	} {
+		t.Run(tc.reason, func(t *testing.T) {
+			g := NewWithT(t)
+			w := newWorld(t, versioned(1), nil)
+			planned := w.plan()
+			ctx, terminate := context.WithCancel(t.Context())
+			defer terminate()
+			var tried time.Time
+			w.cfg.Client = interceptor.NewClient(w.cfg.Client, interceptor.Funcs{
+				Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+					if !strings.HasPrefix(obj.GetName(), "tfbackup-") {
+						return c.Create(ctx, obj, opts...)
+					}
+					if tried.IsZero() {
+						tried = time.Now()
+					}
+					if tc.told {
+						terminate()
+					}
+					return tc.answer
+				},
+			})
+			applied := w.execute(ctx, w.applyRun(planned, nil))
+			g.Expect(time.Since(tried)).To(BeNumerically("<", tc.within))
+			g.Expect(applied.Status.Phase).To(Equal(v1alpha2.RunSucceeded), "%+v", applied.Status.Failure)
+			g.Expect(applied.Status.StateBackup.Message).To(HavePrefix("The state after the apply is not kept"))
+		})
+	}
 }
 
 func TestBackups_OfAStateThatOnlyTheEngineCanRead(t *testing.T) {
