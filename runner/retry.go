@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/terraform-controller/terraform-controller/internal/bundle"
+	"github.com/terraform-controller/terraform-controller/internal/planstore"
 )
 
 // retry repeats f while the API server is away, busy, or not yet of the opinion that this pod may do it (a RoleBinding
@@ -57,7 +58,7 @@ func hurried(ctx context.Context, patience time.Duration) (context.Context, cont
 
 // worthRetrying says that the same request may do better later.
 func worthRetrying(err error) bool {
-	if errors.Is(err, ErrRefused) || errors.Is(err, errNotNewer) {
+	if errors.Is(err, ErrRefused) || errors.Is(err, errNotNewer) || errors.Is(err, planstore.ErrForeignKey) {
 		return false
 	}
 	if _, never := errors.AsType[*bundle.TooLargeError](err); never {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/terraform-controller/terraform-controller/internal/planstore"
 )
 
 func TestRetry_LastsAsLongAsItsPatience(t *testing.T) {
@@ -24,7 +26,7 @@ func TestRetry_LastsAsLongAsItsPatience(t *testing.T) {
 }
 
 func TestRetry_EndsAtOnceWhereNothingWillChange(t *testing.T) {
-	for _, never := range []error{ErrRefused, errNotNewer, &lasting{errors.New("forbidden")}} {
+	for _, never := range []error{ErrRefused, errNotNewer, planstore.ErrForeignKey, &lasting{errors.New("forbidden")}} {
 		t.Run(never.Error(), func(t *testing.T) {
 			g := NewWithT(t)
 			tries := 0
