@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
@@ -66,12 +67,10 @@ func (v *versions) before(ctx context.Context, found *v1alpha2.StateStatus) {
 }
 
 // after keeps the state as the apply has left it, and removes the oldest ones then: that what comes back is the newest, it
-// must not be the next apply that keeps it. With an object whose resources were destroyed all versions go.
+// must not be the next apply that keeps it. With an object whose resources were destroyed all versions of that state go.
 func (v *versions) after(ctx context.Context, content []byte) {
 	if v.gone(content) {
-		if err := v.list(ctx); err == nil {
-			v.prune(ctx, 0)
-		}
+		v.pruneGone(ctx, content)
 		return
 	}
 	if !v.applying {
@@ -84,7 +83,7 @@ func (v *versions) after(ctx context.Context, content []byte) {
 		}
 	}
 	if v.listed {
-		v.prune(ctx, v.most())
+		v.prune(ctx, v.kept, v.most())
 		v.release(ctx, content)
 	}
 }
@@ -109,12 +108,25 @@ func (v *versions) gone(content []byte) bool {
 		v.report.status().StateOverridden == ""
 }
 
+// pruneGone leaves versions of other states: that this one is empty does not say that their resources are gone.
+func (v *versions) pruneGone(ctx context.Context, content []byte) {
+	state, err := backend.Identify(content)
+	if err == nil {
+		err = v.list(ctx)
+	}
+	if err != nil {
+		v.log.Info("could not find the versions of a state that is gone", "error", err.Error())
+		return
+	}
+	v.prune(ctx, backups.OfLineage(v.kept, state.Lineage), 0)
+}
+
 func (v *versions) most() int { return v.owner.Spec.GetStateBackups() }
 
 func (v *versions) list(ctx context.Context) error {
 	err := retry(ctx, backupPatience, func(ctx context.Context) (err error) {
 		v.kept, err = backups.List(ctx, v.client, v.owner)
-		return err
+		return forGood(err)
 	})
 	v.listed = err == nil
 	return err
@@ -132,12 +144,20 @@ func (v *versions) keep(ctx context.Context, content []byte) error {
 	return retry(ctx, backupPatience, func(ctx context.Context) error {
 		saved, err := backups.Save(ctx, v.client, v.owner, kept)
 		if err != nil {
-			return err
+			return forGood(err)
 		}
-		v.kept = append([]backups.Version{*saved}, v.kept...)
+		v.kept = backups.With(v.kept, saved)
 		v.tell(func(b *v1alpha2.RunStateBackup) { b.Name, b.Serial = saved.Name, saved.Serial })
 		return nil
 	})
+}
+
+// forGood: a right that is missing at an apply does not come while it waits.
+func forGood(err error) error {
+	if apierrors.IsForbidden(err) {
+		return &lasting{err}
+	}
+	return err
 }
 
 // has says whether the state is kept as it is.
@@ -151,8 +171,8 @@ func (v *versions) has(state *v1alpha2.StateStatus) bool {
 	return false
 }
 
-func (v *versions) prune(ctx context.Context, keep int) {
-	if err := backups.Prune(ctx, v.client, v.owner, v.kept, keep); err != nil {
+func (v *versions) prune(ctx context.Context, of []backups.Version, keep int) {
+	if err := backups.Prune(ctx, v.client, v.owner, of, keep); err != nil {
 		v.log.Info("could not remove old versions of the state", "error", err.Error())
 	}
 }

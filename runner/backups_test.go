@@ -2,6 +2,8 @@ package runner_test
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -157,6 +160,46 @@ func TestBackups_ThatCanNotBeMadeAreNoFailureOfTheApply(t *testing.T) {
 		HavePrefix("The state after the apply is not kept (spec.stateBackups): keep the state in Secret"), ContainSubstring("no room")))
 }
 
+// TestBackups_DoNotUseUpTheTimeOfTheReport: a pod that is told to end has 10 seconds for what comes after the engine.
+func TestBackups_DoNotUseUpTheTimeOfTheReport(t *testing.T) {
+	for _, tc := range []struct {
+		reason string
+		answer error
+		told   bool
+		within time.Duration
+	}{
+		{"the API server is busy, and the pod told to end", apierrors.NewServiceUnavailable("busy"), true, 6 * time.Second},
+		{"the right is missing, and does not come by waiting", apierrors.NewForbidden(corev1.Resource("secrets"), "tfbackup", nil), false, 3 * time.Second},
+	} {
+		t.Run(tc.reason, func(t *testing.T) {
+			g := NewWithT(t)
+			w := newWorld(t, versioned(1), nil)
+			planned := w.plan()
+			ctx, terminate := context.WithCancel(t.Context())
+			defer terminate()
+			var tried time.Time
+			w.cfg.Client = interceptor.NewClient(w.cfg.Client, interceptor.Funcs{
+				Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+					if !strings.HasPrefix(obj.GetName(), "tfbackup-") {
+						return c.Create(ctx, obj, opts...)
+					}
+					if tried.IsZero() {
+						tried = time.Now()
+					}
+					if tc.told {
+						terminate()
+					}
+					return tc.answer
+				},
+			})
+			applied := w.execute(ctx, w.applyRun(planned, nil))
+			g.Expect(time.Since(tried)).To(BeNumerically("<", tc.within))
+			g.Expect(applied.Status.Phase).To(Equal(v1alpha2.RunSucceeded), "%+v", applied.Status.Failure)
+			g.Expect(applied.Status.StateBackup.Message).To(HavePrefix("The state after the apply is not kept"))
+		})
+	}
+}
+
 func TestBackups_OfAStateThatOnlyTheEngineCanRead(t *testing.T) {
 	g := NewWithT(t)
 	state := filepath.Join(t.TempDir(), "state")
@@ -167,6 +210,25 @@ func TestBackups_OfAStateThatOnlyTheEngineCanRead(t *testing.T) {
 	applied := w.apply(w.plan())
 	g.Expect(w.keptSerials()).To(Equal([]int64{applied.Status.State.Serial}))
 	g.Expect(w.secret(applied.Status.StateBackup.Name).Annotations).To(HaveKeyWithValue("infra.contrib.fluxcd.io/state-secret", ""))
+}
+
+// TestBackups_OneThatWasCutShortIsCompleted: the rest of it that is there is no second version, to be removed as not whole.
+func TestBackups_OneThatWasCutShortIsCompleted(t *testing.T) {
+	g := NewWithT(t)
+	noise := make([]byte, 480<<10)
+	_, err := rand.Read(noise)
+	g.Expect(err).NotTo(HaveOccurred())
+	w := newWorld(t, map[string]string{
+		"main.tf":   "resource \"terraform_data\" \"large\" {\n  input = file(\"noise.txt\")\n}\n",
+		"noise.txt": base64.StdEncoding.EncodeToString(noise),
+	}, nil)
+	first := w.apply(w.plan()).Status.StateBackup.Name
+	g.Expect(w.secretsLike(first)).To(Equal([]string{first + "-00", first + "-01"}))
+	g.Expect(api.Client.Delete(t.Context(), w.secret(first+"-01"))).To(Succeed())
+	w.files["more.tf"] = `resource "terraform_data" "small" {}`
+	w.apply(w.plan())
+	g.Expect(w.secretsLike(first)).To(Equal([]string{first + "-00", first + "-01"}))
+	g.Expect(w.keptSerials()).To(HaveLen(2))
 }
 
 // TestBackups_GoWithTheResourcesNotWithTheObject: an object that is deleted and leaves its resources leaves its state, too.
@@ -188,6 +250,19 @@ func TestBackups_GoWithTheResourcesNotWithTheObject(t *testing.T) {
 			g.Expect(w.keptSerials()).To(HaveLen(want))
 		})
 	}
+}
+
+// TestBackups_StayWhereAnEmptyStateIsNotTheirs: the object was moved to a new workspace before it was deleted. Nothing was destroyed.
+func TestBackups_StayWhereAnEmptyStateIsNotTheirs(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t, versioned(1), nil)
+	w.apply(w.plan())
+	w.change(func(s *v1alpha2.TerraformSpec) { s.Workspace = "another" })
+	w.deleteButHold()
+	planned := w.execute(t.Context(), w.newRun(v1alpha2.OperationPlan, func(r *v1alpha2.TerraformRun) { r.Spec.Terraform.Destroy = true }))
+	g.Expect(planned.Status.Phase).To(Equal(v1alpha2.RunSucceeded), "%+v", planned.Status.Failure)
+	g.Expect(planned.Status.State.Resources).To(BeZero())
+	g.Expect(w.keptSerials()).To(HaveLen(1))
 }
 
 // deleteButHold deletes the object, which a finalizer holds.

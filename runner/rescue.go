@@ -87,7 +87,7 @@ func (j *job) keepState(ctx context.Context, content []byte, patience time.Durat
 }
 
 // pushNewer writes a state, which is in the module's folder, over an older one of the same lineage, or where there is none.
-// That it is there already is success.
+// That what it records is there already is success.
 func (j *job) pushNewer(ctx context.Context, content []byte) error {
 	kept, err := backend.Identify(content)
 	if err != nil {
@@ -97,17 +97,30 @@ func (j *job) pushNewer(ctx context.Context, content []byte) error {
 	if err != nil {
 		return err
 	}
-	if found != nil && kept.Lineage == found.Lineage && kept.Serial == found.Serial {
-		return nil
-	}
 	if found != nil && (kept.Lineage != found.Lineage || kept.Serial <= found.Serial) {
-		return fmt.Errorf("%w: %s has lineage %s, serial %d; the backend has lineage %s, serial %d",
-			errNotNewer, erroredState, kept.Lineage, kept.Serial, found.Lineage, found.Serial)
+		if written, err := j.isWritten(ctx, content, kept, found); err != nil || written {
+			return err
+		}
+		return fmt.Errorf("%w: it has lineage %s, serial %d; the backend has lineage %s, serial %d, and records something else",
+			errNotNewer, kept.Lineage, kept.Serial, found.Lineage, found.Serial)
 	}
 	if err := j.releaseOwnLock(ctx); err != nil {
 		return err
 	}
 	return j.overLock(ctx, func() error { return j.engine.PushState(ctx, erroredState) })
+}
+
+// isWritten says that the backend has all that a state records, be it with a later serial: a push raises that. The engine is
+// asked, because it decrypts.
+func (j *job) isWritten(ctx context.Context, content []byte, kept, found *v1alpha2.StateStatus) (bool, error) {
+	if kept.Lineage != found.Lineage {
+		return false, nil
+	}
+	present, err := j.engine.PullState(ctx)
+	if err != nil {
+		return false, fmt.Errorf("pull the state: %w", err)
+	}
+	return sameRecord(content, present)
 }
 
 // releaseOwnLock frees the lock that this run's engine has left behind: when it could not write the state, it mostly could
@@ -125,7 +138,7 @@ func (j *job) releaseOwnLock(ctx context.Context) error {
 }
 
 // recoverState writes a state that an earlier apply could not, before anything is planned from an older one. One that does
-// not follow the state of the backend stays where it is, for a person.
+// not follow the state of the backend stays where it is, and nothing is planned until a person has decided.
 func (j *job) recoverState(ctx context.Context) error {
 	kept, err := rescue.Load(ctx, j.cfg.Client, j.owner)
 	if err != nil {
@@ -149,8 +162,9 @@ func (j *job) recoverState(ctx context.Context) error {
 	err = j.pushNewer(ctx, kept.Content)
 	switch {
 	case errors.Is(err, errNotNewer):
-		log.Info("a rescued state does not follow the state of the backend, and stays", "why", err.Error())
-		return nil
+		return fail(v1alpha2.ReasonStateGuard, fmt.Errorf("a state that an apply could not write is kept in Secret %s, and does not follow the one of "+
+			"the backend: %w. Nothing was done: push the kept state, or, to go on with what is there, delete that Secret",
+			rescue.SecretName(j.owner), err))
 	case err != nil:
 		f := j.engineFailure(v1alpha2.ReasonTFExecInitFailed, fmt.Errorf("write the rescued state: %w", err))
 		if full := j.capacity().exceeded(kept.Content); full != "" {
@@ -159,8 +173,9 @@ func (j *job) recoverState(ctx context.Context) error {
 		return f
 	}
 	log.Info("the rescued state is written")
-	if err := rescue.Remove(ctx, j.cfg.Client, j.owner); err != nil {
-		log.Info("the rescued state stays, though it is written", "error", err.Error())
+	err = retry(ctx, apiPatience, func(ctx context.Context) error { return rescue.Remove(ctx, j.cfg.Client, j.owner) })
+	if err != nil {
+		return fail(v1alpha2.ReasonTFExecInitFailed, err) // once the state has changed it would be in the way
 	}
 	return nil
 }

@@ -101,8 +101,8 @@ func (j *job) standing(step v1alpha2.RunStep) string {
 
 // finish reports the result, whatever has become of the context: the run's process may end only after that.
 func (j *job) finish(ctx context.Context, workErr error) error {
-	ctx = context.WithoutCancel(ctx)
 	j.lookAtState(ctx)
+	ctx = context.WithoutCancel(ctx)
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { j.conclude(s, workErr) })
 	err := j.report.commit(ctx)
 	if apierrors.IsNotFound(err) {
@@ -127,9 +127,9 @@ func (j *job) lookAtState(ctx context.Context) {
 	if !j.trusted {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, stateTime)
+	looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), stateTime)
 	defer cancel()
-	content, err := j.stateContent(ctx)
+	content, err := j.stateContent(looking)
 	var state *v1alpha2.StateStatus
 	if content != nil && err == nil {
 		state, err = backend.Identify(content)
@@ -139,7 +139,9 @@ func (j *job) lookAtState(ctx context.Context) {
 		return
 	}
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.State = state })
-	j.stateVersions().after(ctx, content)
+	keeping, done := hurried(ctx, stateTime)
+	defer done()
+	j.stateVersions().after(keeping, content)
 }
 
 // conclude fills in the end of a run.

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/terraform-controller/terraform-controller/internal/bundle"
+	"github.com/terraform-controller/terraform-controller/internal/planstore"
 )
 
 // retry repeats f while the API server is away, busy, or not yet of the opinion that this pod may do it (a RoleBinding
@@ -39,12 +40,31 @@ func retry(ctx context.Context, patience time.Duration, f func(context.Context) 
 	return err
 }
 
+// lasting is an error of which it is known that the same request would meet it again.
+type lasting struct{ error }
+
+func (e *lasting) Unwrap() error { return e.error }
+
+// hurried is a context for what is done when a run is over. It outlives ctx, as long as patience lasts, but only for a moment: then
+// the pod has been told to end, and the result is still to be reported.
+func hurried(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(rescueHurry, cancel) })
+	return longer, func() {
+		stop()
+		cancel()
+	}
+}
+
 // worthRetrying says that the same request may do better later.
 func worthRetrying(err error) bool {
-	if errors.Is(err, ErrRefused) || errors.Is(err, errNotNewer) {
+	if errors.Is(err, ErrRefused) || errors.Is(err, errNotNewer) || errors.Is(err, planstore.ErrForeignKey) {
 		return false
 	}
 	if _, never := errors.AsType[*bundle.TooLargeError](err); never {
+		return false
+	}
+	if _, never := errors.AsType[*lasting](err); never {
 		return false
 	}
 	switch apierrors.ReasonForError(err) {

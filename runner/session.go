@@ -98,5 +98,8 @@ func (j *job) prepareSession(ctx context.Context) string {
 			return j.secrets.text(fmt.Sprintf("Not initialised: %s", j.explain(s.name, err).message))
 		}
 	}
+	if err := j.take(ctx, step{v1alpha2.StepInit, j.recoverState}); err != nil {
+		return j.secrets.text(fmt.Sprintf("Mind the state: %s", j.explain(v1alpha2.StepInit, err).message))
+	}
 	return ""
 }

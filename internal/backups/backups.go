@@ -152,14 +152,36 @@ func Save(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, s *St
 		if len(chunks) > 1 {
 			secret.Name += fmt.Sprintf("-%02d", i) // kubectl sorts names as texts
 		}
-		err := c.Create(ctx, secret, client.FieldOwner(v1alpha2.FieldManager))
-		if err != nil && !apierrors.IsAlreadyExists(err) {
+		written, err := put(ctx, c, secret)
+		if err != nil {
 			return nil, explain(fmt.Sprintf("keep the state in Secret %q", secret.Namespace+"/"+secret.Name), owner, err)
 		}
-		v.created = secret.CreationTimestamp
-		v.secrets = append(v.secrets, metav1.PartialObjectMetadata{ObjectMeta: secret.ObjectMeta})
+		v.created = written.CreationTimestamp
+		v.secrets = append(v.secrets, *written)
 	}
 	return v, nil
+}
+
+// put gives the metadata of a Secret that was there already as it is: its UID is needed to remove it.
+func put(ctx context.Context, c client.Client, secret *corev1.Secret) (*metav1.PartialObjectMetadata, error) {
+	err := c.Create(ctx, secret, client.FieldOwner(v1alpha2.FieldManager))
+	written := &metav1.PartialObjectMetadata{ObjectMeta: secret.ObjectMeta}
+	if apierrors.IsAlreadyExists(err) {
+		written.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+		err = c.Get(ctx, client.ObjectKeyFromObject(secret), written)
+	}
+	return written, err
+}
+
+// With is the list with a version that was saved since, in place of what there was of it.
+func With(versions []Version, saved *Version) []Version {
+	rest := slices.DeleteFunc(slices.Clone(versions), func(v Version) bool { return v.Name == saved.Name })
+	return slices.Concat([]Version{*saved}, rest)
+}
+
+// OfLineage are those versions that are of the same state; of one without a lineage there are none.
+func OfLineage(versions []Version, lineage string) []Version {
+	return slices.DeleteFunc(slices.Clone(versions), func(v Version) bool { return lineage == "" || v.Lineage != lineage })
 }
 
 func (v *Version) secret(owner *v1alpha2.Terraform, s *State, version string, data []byte) *corev1.Secret {
@@ -207,5 +229,5 @@ func nameOf(owner *v1alpha2.Terraform, version string) string {
 }
 
 func explain(doing string, owner *v1alpha2.Terraform, err error) error {
-	return bundle.Explain(doing, owner.Namespace, err, "list", "create", "delete")
+	return bundle.Explain(doing, owner.Namespace, err, "get", "list", "create", "delete")
 }

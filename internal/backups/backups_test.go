@@ -137,6 +137,36 @@ func TestVersion_LargerThanASecretIsInSeveral(t *testing.T) {
 	g.Expect(secrets(t, tf)).To(HaveLen(1))
 }
 
+func TestVersion_ThatWasCutShortIsCompletedAndStays(t *testing.T) {
+	for _, lost := range []int{0, 1, 2} {
+		t.Run(fmt.Sprintf("without Secret %d", lost), func(t *testing.T) {
+			g := NewWithT(t)
+			tf := object(t, "net")
+			noise := make([]byte, 2*bundle.ChunkSize+10)
+			_, _ = rand.NewChaCha8([32]byte{1}).Read(noise)
+			large := stateOf(7, string(noise))
+			save(t, tf, large)
+			g.Expect(api.Client.Delete(t.Context(), &secrets(t, tf)[lost])).To(Succeed())
+
+			all := backups.With(listed(t, tf), save(t, tf, large))
+			g.Expect(all).To(HaveLen(1), "it is no second version")
+			g.Expect(backups.Prune(t.Context(), api.Client, tf, all, 1)).To(Succeed())
+			g.Expect(secrets(t, tf)).To(HaveLen(3))
+			g.Expect(listed(t, tf)[0].Is(&large.ID)).To(BeTrue())
+			g.Expect(backups.Prune(t.Context(), api.Client, tf, all, 0)).To(Succeed(), "what was there before is known, too")
+			g.Expect(secrets(t, tf)).To(BeEmpty())
+		})
+	}
+}
+
+func TestOfLineage_IsOnlyWhatIsCertain(t *testing.T) {
+	g := NewWithT(t)
+	all := []backups.Version{{Name: "a", Lineage: "0b1f"}, {Name: "b", Lineage: "other"}, {Name: "c"}}
+	g.Expect(backups.OfLineage(all, "0b1f")).To(Equal(all[:1]))
+	g.Expect(backups.OfLineage(all, "")).To(BeEmpty(), "a state without lineage says nothing of those that have none either")
+	g.Expect(all).To(HaveLen(3))
+}
+
 func TestVersion_ThatIsTooLargeIsRefused(t *testing.T) {
 	g := NewWithT(t)
 	tf := object(t, "net")

@@ -23,6 +23,9 @@ const (
 	keySize = 32
 )
 
+// ErrForeignKey says that the Secret for the key is another object's, or holds something else. Waiting does not change that.
+var ErrForeignKey = errors.New("it exists and belongs to another object")
+
 // Key is the object's key for the digests of changes: 32 random bytes in the Secret tfkey-NAME, made when first asked for. It
 // belongs to the object and goes with it. Without one, who reads the digests in a status could try which sensitive values
 // fit; a key that is lost costs a new approval of what waits, and nothing else.
@@ -45,16 +48,28 @@ func readKey(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, na
 	if err != nil {
 		return nil, client.IgnoreNotFound(err)
 	}
+	if len(secret.OwnerReferences) == 0 && len(secret.Data[keyKey]) == keySize {
+		return adoptKey(ctx, c, owner, secret)
+	}
 	ours := slices.IndexFunc(secret.OwnerReferences, func(ref metav1.OwnerReference) bool {
 		return ref.Kind == v1alpha2.TerraformKind && ref.Name == owner.Name
 	})
 	if ours < 0 {
-		return nil, errors.New("it exists and belongs to another object")
+		return nil, ErrForeignKey
 	}
 	if secret.OwnerReferences[ours].UID == owner.UID && len(secret.Data[keyKey]) == keySize {
 		return secret.Data[keyKey], nil
 	}
 	return nil, client.IgnoreNotFound(c.Delete(ctx, secret, client.Preconditions{UID: &secret.UID}))
+}
+
+// adoptKey takes a key that belongs to nobody: tools that restore a namespace leave owners out, whose UIDs are others then.
+func adoptKey(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, secret *corev1.Secret) ([]byte, error) {
+	secret.OwnerReferences = bundle.OwnedBy(owner)
+	if err := c.Update(ctx, secret, client.FieldOwner(v1alpha2.FieldManager)); err != nil {
+		return nil, fmt.Errorf("make it the object's own: %w", err)
+	}
+	return secret.Data[keyKey], nil
 }
 
 // makeKey takes the one of another process that was quicker.

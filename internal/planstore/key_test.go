@@ -1,15 +1,18 @@
 package planstore_test
 
 import (
+	"bytes"
 	"context"
 	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/terraform-controller/terraform-controller/internal/bundle"
 	"github.com/terraform-controller/terraform-controller/internal/planstore"
 )
 
@@ -47,14 +50,39 @@ func TestKey_ABrokenOneIsMadeAnew(t *testing.T) {
 }
 
 func TestKey_ASecretOfSomebodyElseStays(t *testing.T) {
+	key := bytes.Repeat([]byte("k"), 32)
+	for reason, tc := range map[string]struct {
+		data   []byte
+		owners []metav1.OwnerReference
+	}{
+		"it is no key":      {[]byte("theirs"), nil},
+		"it has an owner":   {key, []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "network", UID: "uid-9"}}},
+		"of another object": {key, bundle.OwnedBy(object("", "other"))},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			g := NewWithT(t)
+			o := object(api.Namespace(t), "network")
+			theirs := bundle.Secret(o, "tfkey-network", map[string][]byte{"key": tc.data})
+			theirs.OwnerReferences = tc.owners
+			g.Expect(api.Client.Create(t.Context(), theirs)).To(Succeed())
+			_, err := planstore.Key(t.Context(), api.Client, o)
+			g.Expect(err).To(MatchError(planstore.ErrForeignKey))
+			g.Expect(stored(t, o.Namespace)["tfkey-network"].Data["key"]).To(Equal(tc.data))
+		})
+	}
+}
+
+func TestKey_ThatLostItsOwnerInABackupIsAdopted(t *testing.T) {
 	g := NewWithT(t)
 	o := object(api.Namespace(t), "network")
-	theirs := &corev1.Secret{Data: map[string][]byte{"key": []byte("theirs")}}
-	theirs.Namespace, theirs.Name = o.Namespace, "tfkey-network"
-	g.Expect(api.Client.Create(t.Context(), theirs)).To(Succeed())
-	_, err := planstore.Key(t.Context(), api.Client, o)
-	g.Expect(err).To(MatchError(ContainSubstring("it exists and belongs to another object")))
-	g.Expect(stored(t, o.Namespace)["tfkey-network"].Data["key"]).To(BeEquivalentTo("theirs"))
+	key, err := planstore.Key(t.Context(), api.Client, o)
+	g.Expect(err).NotTo(HaveOccurred())
+	secret := stored(t, o.Namespace)["tfkey-network"]
+	secret.OwnerReferences = nil
+	g.Expect(api.Client.Update(t.Context(), &secret)).To(Succeed())
+	o.UID = "uid-2"
+	g.Expect(planstore.Key(t.Context(), api.Client, o)).To(Equal(key), "what was approved stays so")
+	g.Expect(stored(t, o.Namespace)["tfkey-network"].OwnerReferences).To(Equal(bundle.OwnedBy(o)))
 }
 
 func TestKey_OfTwoThatMakeOneTheFirstCounts(t *testing.T) {
