@@ -45,14 +45,14 @@ func (c *Config) accessTo(name string) *access {
 
 // place writes the files, in place of those of an earlier run, and names them.
 func (a *access) place(list []inputs.Credential) error {
+	if err := a.remove(); err != nil {
+		return fmt.Errorf("remove the credentials of an earlier run: %w", err)
+	}
 	if len(list) == 0 {
 		return nil
 	}
 	r, err := a.render(list)
 	if err != nil {
-		return err
-	}
-	if err := a.remove(); err != nil {
 		return err
 	}
 	for name, content := range r.files {
