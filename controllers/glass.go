@@ -65,6 +65,9 @@ func door(run *infrav1.TerraformRun) string {
 	}
 	text := fmt.Sprintf("The glass is broken until %s: kubectl exec -it -n %s %s -c %s -- sh, and the module is in %s",
 		s.Until.UTC().Format(time.RFC3339), run.Namespace, run.Spec.PodName, RunnerContainer, s.Directory)
+	if s.Environment != "" {
+		text += ", `. " + s.Environment + "` gives the shell what the run has"
+	}
 	if s.Note != "" {
 		text += ". " + strings.TrimSuffix(s.Note, ".")
 	}

@@ -45,14 +45,14 @@ func (c *Config) accessTo(name string) *access {
 
 // place writes the files, in place of those of an earlier run, and names them.
 func (a *access) place(list []inputs.Credential) error {
+	if err := a.remove(); err != nil {
+		return fmt.Errorf("remove the credentials of an earlier run: %w", err)
+	}
 	if len(list) == 0 {
 		return nil
 	}
 	r, err := a.render(list)
 	if err != nil {
-		return err
-	}
-	if err := a.remove(); err != nil {
 		return err
 	}
 	for name, content := range r.files {
@@ -142,13 +142,15 @@ func (a *access) renderHTTP(r *rendered, name string, c *inputs.Credential) {
 func (a *access) renderSSH(r *rendered, name string, c *inputs.Credential, u *url.URL) {
 	identity, knownHosts := name+".identity", name+".known_hosts"
 	r.files[identity], r.files[knownHosts] = c.Identity, c.KnownHosts
-	host, user, path := u.Hostname(), u.User.Username(), cmp.Or(u.EscapedPath(), "/")
+	host, user := u.Hostname(), u.User.Username()
 	if u.Port() != "" || u.Path != "" {
 		host = strings.ReplaceAll(host, ":", "-") + "-" + name
-		fmt.Fprintf(&r.git, "[url %s]\n\tinsteadOf = %s\n", quoted("ssh://"+user+"@"+host+path), quoted("ssh://"+user+"@"+u.Host+path))
-	}
-	if u.Port() == "" && u.Path != "" { // as it is written in .gitmodules
-		fmt.Fprintf(&r.git, "\tinsteadOf = %s\n", quoted(user+"@"+u.Host+":"+strings.TrimPrefix(path, "/")))
+		for _, path := range beginnings(u) {
+			fmt.Fprintf(&r.git, "[url %s]\n\tinsteadOf = %s\n", quoted("ssh://"+user+"@"+host+path), quoted("ssh://"+user+"@"+u.Host+path))
+			if u.Port() == "" { // as it is written in .gitmodules
+				fmt.Fprintf(&r.git, "\tinsteadOf = %s\n", quoted(user+"@"+u.Host+":"+strings.TrimPrefix(path, "/")))
+			}
+		}
 	}
 	fmt.Fprintf(&r.ssh, "Host %s\n  HostName %s\n  User %s\n", host, u.Hostname(), user)
 	if u.Port() != "" {
@@ -156,6 +158,19 @@ func (a *access) renderSSH(r *rendered, name string, c *inputs.Credential, u *ur
 	}
 	fmt.Fprintf(&r.ssh, "  IdentityFile %q\n  IdentitiesOnly yes\n  BatchMode yes\n", a.path(identity))
 	fmt.Fprintf(&r.ssh, "  UserKnownHostsFile %q\n  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n", a.path(knownHosts))
+}
+
+// beginnings are what the paths begin with that a URL of ssh stands for: git compares text, so that /acme alone would be
+// /acme-public, too.
+func beginnings(u *url.URL) []string {
+	path := u.EscapedPath()
+	switch {
+	case path == "" || strings.HasSuffix(path, "/"):
+		return []string{cmp.Or(path, "/")}
+	case strings.HasSuffix(path, ".git"):
+		return []string{path}
+	}
+	return []string{path + "/", path + ".git"}
 }
 
 // finish names the files. What the user has brought along, in the pod or by spec.fileMappings, counts as well.

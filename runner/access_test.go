@@ -100,6 +100,26 @@ func TestAccess_SSHTakesAKeyForAHostAPortOrAPath(t *testing.T) {
 	a.Expect(a.run("", "git", "config", "core.sshCommand")).To(Equal("ssh -F " + a.path("ssh_config") + "\n"))
 }
 
+func TestAccess_SSHTakesAKeyForNoOthersPath(t *testing.T) {
+	a := newAccess(t, map[string]string{})
+	key := inputs.Credential{Identity: []byte("key"), KnownHosts: []byte("hosts")}
+	of := func(url string) inputs.Credential { key.URL = url; return key }
+	a.Expect(a.place([]inputs.Credential{of("ssh://git@a.example.com/acme"), of("ssh://git@b.example.com:2222/acme/"), of("ssh://git@c.example.com/acme/vpc.git")})).To(Succeed())
+	for _, tc := range []struct{ reason, source, url string }{
+		{"below a folder", "ssh://git@a.example.com/acme/x.git", "ssh://git@a.example.com-0/acme/x.git"},
+		{"below a folder, in short", "git@a.example.com:acme/x.git", "ssh://git@a.example.com-0/acme/x.git"},
+		{"the repository", "ssh://git@a.example.com/acme.git", "ssh://git@a.example.com-0/acme.git"},
+		{"another folder", "ssh://git@a.example.com/acme-public/x", "ssh://git@a.example.com/acme-public/x"},
+		{"another folder, in short", "git@a.example.com:acme-public/x", "git@a.example.com:acme-public/x"},
+		{"at a port", "ssh://git@b.example.com:2222/acme/x", "ssh://git@b.example.com-1/acme/x"},
+		{"another at a port", "ssh://git@b.example.com:2222/acme2/x", "ssh://git@b.example.com:2222/acme2/x"},
+		{"one repository", "git@c.example.com:acme/vpc.git", "ssh://git@c.example.com-2/acme/vpc.git"},
+		{"another repository", "git@c.example.com:acme/vpc-old.git", "git@c.example.com:acme/vpc-old.git"},
+	} {
+		a.Expect(a.run("", "git", "ls-remote", "--get-url", tc.source)).To(Equal(tc.url+"\n"), tc.reason)
+	}
+}
+
 func TestAccess_LeavesWhatTheUserHasBroughtAlong(t *testing.T) {
 	own := filepath.Join(t.TempDir(), "gitconfig")
 	a := newAccess(t, map[string]string{"GIT_CONFIG_GLOBAL": own, "SSL_CERT_DIR": "/company"})

@@ -16,14 +16,15 @@ type choice struct {
 }
 
 // find finds the engine. An apply of a plan that was made with a chosen engine looks for exactly that one, in all places; one
-// without takes what the image has, which is then the plan's or not. Its error is a *failure.
+// without takes what the image has, which is then the plan's or not. That the plan's engine can't be downloaded at the moment says nothing against the plan. Its error
+// is a *failure.
 func (c choice) find(ctx context.Context, places *engine.Places) (engine.Binary, error) {
 	want, err := c.request()
 	if err != nil {
 		return engine.Binary{}, fail(v1alpha2.ReasonTFExecNewFailed, err)
 	}
 	binary, err := places.Find(ctx, want)
-	if err != nil && c.planned != nil && c.spec != nil {
+	if err != nil && c.planned != nil && c.spec != nil && engine.Nowhere(err) {
 		return engine.Binary{}, fail(v1alpha2.ReasonPlanNotApplicable, fmt.Errorf("the plan was made with %s %s: %w",
 			c.planned.Engine.Name, c.planned.Engine.Version, err))
 	}

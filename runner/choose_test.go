@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/runner/engine"
 )
 
 // mountTofu makes a folder of mounted engines, in which the real tofu claims to be of these versions.
@@ -86,4 +87,20 @@ func TestEngine_OfTheImageIsTakenWhenItWillDo(t *testing.T) {
 	w := newWorld(t, oneResource(), chosen(">= 1.11, < 1.13"))
 	w.mountTofu("1.12.9")
 	g.Expect(w.plan().Status.Engine).To(Equal(tofu("1.12.6")))
+}
+
+func TestEngine_ThatCanNotBeDownloadedNowSaysNothingAgainstThePlan(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t, oneResource(), chosen("~> 1.11.0"))
+	w.mountTofu("1.11.8")
+	planned := w.plan()
+	w.mountTofu("1.11.9")
+	w.cfg.Engines.Cache, w.cfg.Engines.Releases = t.TempDir(), &engine.Releases{TofuURL: "http://127.0.0.1:1"}
+	got := w.execute(t.Context(), w.applyRun(planned, nil))
+	g.Expect(got.Status.Failure.Reason).To(Equal(v1alpha2.ReasonTFExecNewFailed))
+	g.Expect(got.Status.Failure.Message).To(ContainSubstring("nor could it be downloaded"))
+	g.Expect(got.Status.ApplyStartedAt).To(BeNil())
+
+	w.mountTofu("1.11.8")
+	g.Expect(w.apply(planned).Status.Engine).To(Equal(tofu("1.11.8")), "the plan is still there")
 }

@@ -48,7 +48,7 @@ func claim(ctx context.Context, cfg Config, name string) (*job, error) {
 	live := owner.Spec.Cloud
 	owner.Spec = run.Spec.Terraform
 	return &job{
-		access: cloudAccess{token: tokenOf(live, owner.Spec.Cloud)},
+		access: cloudAccess{live: live},
 		cfg:    cfg,
 		log:    cfg.Log.WithValues("run", name, "terraform", owner.Name, "operation", run.Spec.Operation),
 		run:    run,

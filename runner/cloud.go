@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -12,8 +13,8 @@ import (
 
 // cloudAccess lets the engine work with the service of spec.cloud.
 type cloudAccess struct {
-	// token of the spec of the object; "" where it has none. No run holds it.
-	token string
+	// live is spec.cloud of the object as it is now: no run holds its token.
+	live *v1alpha2.CloudSpec
 }
 
 // errRemote is the way out where the service would do the work itself.
@@ -22,33 +23,35 @@ var errRemote = errors.New("the workspace of spec.cloud plans and applies in the
 
 // tokenOf is the token of the object as it is now, if it is meant for the service that the run works with.
 func tokenOf(live, run *v1alpha2.CloudSpec) string {
-	if live == nil || run == nil || live.Hostname != run.Hostname || live.Organization != run.Organization {
+	if !sameService(live, run) {
 		return ""
 	}
 	return live.Token
 }
 
-// openCloud prepares what init needs for spec.cloud.
+func sameService(a, b *v1alpha2.CloudSpec) bool {
+	return a != nil && b != nil && a.Hostname == b.Hostname && a.Organization == b.Organization
+}
+
+// openCloud prepares what init needs for spec.cloud. Which service that is, is known by now: a keepsake has its own.
 func (j *job) openCloud() error {
 	cloud := j.backend.Cloud
 	if cloud == nil {
 		return nil
 	}
-	if j.provided.CloudToken != "" {
-		j.access.token = j.provided.CloudToken
-	}
-	j.secrets.add(j.access.token)
-	return j.access.open(cloud, j.module, j.cfg.Setenv)
+	token := cmp.Or(j.provided.CloudToken, tokenOf(j.access.live, j.spec.Cloud))
+	j.secrets.add(token)
+	return openCloud(cloud, token, j.module, j.cfg.Setenv)
 }
 
-// open gives the token to the engine, through its environment: neither a command line nor a file of the module has it.
+// openCloud gives the token to the engine, through its environment: neither a command line nor a file of the module has it.
 // Without a token, that of the CLI configuration counts.
-func (a cloudAccess) open(cloud *backend.Cloud, module string, setenv func(name, value string) error) error {
+func openCloud(cloud *backend.Cloud, token, module string, setenv func(name, value string) error) error {
 	if err := noLocalState(module); err != nil {
 		return err
 	}
-	if a.token != "" {
-		if err := setenv(cloud.TokenVariable(), a.token); err != nil {
+	if token != "" {
+		if err := setenv(cloud.TokenVariable(), token); err != nil {
 			return fmt.Errorf("spec.cloud.hostname: pass the token of %q to the engine: %w", cloud.Host, err)
 		}
 	}

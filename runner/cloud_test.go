@@ -100,6 +100,20 @@ func TestCloud_BlockOfTheModuleItself(t *testing.T) {
 	w.secretive()
 }
 
+func TestCloud_BlockInTheTextOfTheBackend(t *testing.T) {
+	g := NewWithT(t)
+	service := remote.NewCloud(t)
+	w := clouded(t, service, func(s *v1alpha2.TerraformSpec) {
+		s.Cloud, s.BackendConfig = nil, &v1alpha2.BackendConfigSpec{CustomConfiguration: fmt.Sprintf(
+			"cloud {\n  hostname     = %q\n  organization = %q\n  workspaces {\n    name = \"net\"\n  }\n}\n", service.Host, remote.Organization)}
+		s.CliConfigSecretRef = &corev1.SecretReference{Name: "cli"}
+	})
+	w.createSecret("cli", map[string]string{"my.tfrc": fmt.Sprintf("credentials %q {\n  token = %q\n}\n", service.Host, remote.Token)})
+	w.apply(w.plan())
+	g.Expect(service.State("net")).NotTo(BeEmpty())
+	w.secretive()
+}
+
 func TestCloud_RefusesWorkspacesThatDoTheWorkThemselves(t *testing.T) {
 	compat.Shows(t, "spec.cloud")
 	g := NewWithT(t)

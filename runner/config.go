@@ -30,9 +30,12 @@ type Config struct {
 	Home string
 	// Engines are the places where the engine is found.
 	Engines engine.Places
-	// Getenv and Setenv read and change the environment that the engine inherits.
-	Getenv func(name string) string
-	Setenv func(name, value string) error
+	// Getenv, Setenv and Unsetenv read and change the environment that the engine inherits.
+	Getenv   func(name string) string
+	Setenv   func(name, value string) error
+	Unsetenv func(name string) error
+	// environment is what Execute has changed of it.
+	environment *environment
 	// Executable is this program, which git asks for credentials (`git-credential FILE`).
 	Executable string
 	// Grace is the time from the end of Execute's context (SIGTERM) until the engine is killed.

@@ -24,6 +24,7 @@ import (
 //
 // When ctx ends (SIGTERM) the engine gets one interrupt and Config.Grace to end. What it has done is still reported.
 func Execute(ctx context.Context, cfg Config, name string) error {
+	environment := cfg.track()
 	j, err := claim(ctx, cfg, name)
 	if err != nil {
 		return err
@@ -35,6 +36,9 @@ func Execute(ctx context.Context, cfg Config, name string) error {
 	apply := j.awaitApply(ctx)
 	if apply == "" {
 		return nil
+	}
+	if err := environment.restore(); err != nil {
+		return err
 	}
 	next, err := claim(ctx, cfg, apply)
 	if err != nil {

@@ -69,11 +69,17 @@ func (j *job) takeOver(made *job) {
 	}
 }
 
-// goOn takes the working directory of the plan, initialised as it is.
-func (j *job) goOn(context.Context) error {
+// goOn takes the working directory of the plan, initialised as it is. Credentials and files are those of now, as in a fresh
+// pod: a person may have taken a day to approve. What the plan has made or recorded, loadPlan lays over them.
+func (j *job) goOn(ctx context.Context) error {
 	j.root, j.module, j.digest, j.backend = j.made.root, j.made.module, j.made.digest, j.made.backend
-	j.provided = j.made.provided
 	j.secrets.add(j.made.secrets.secrets...)
+	if err := j.provide(ctx); err != nil {
+		return err
+	}
+	if err := j.placeBackend(); err != nil {
+		return fail(v1alpha2.ReasonTFExecInitFailed, err)
+	}
 	j.engine = j.made.engine.With(j.engineOptions())
 	identity := j.engine.Binary().Identity
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Engine = &identity })

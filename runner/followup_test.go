@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fluxcd/pkg/apis/meta"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/runner"
@@ -76,4 +78,58 @@ func TestExecute_DoesNotWaitForEver(t *testing.T) {
 			g.Eventually(ended).WithTimeout(10 * time.Second).Should(Receive(Succeed()))
 		})
 	}
+}
+
+// TestExecute_AppliesWhereItHasPlannedWithTheCredentialsOfNow: what was there for the plan may be revoked by then.
+func TestExecute_AppliesWhereItHasPlannedWithTheCredentialsOfNow(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t, map[string]string{"main.tf": madeOnce}, func(s *v1alpha2.TerraformSpec) {
+		s.CliConfigSecretRef = &corev1.SecretReference{Name: "given"}
+		s.FileMappings = []v1alpha2.FileMapping{fileMapping("given", "my.tfrc", "home", "token"), fileMapping("given", "my.tfrc", "workspace", "backend_override.tf")}
+		s.ModuleCredentials = []v1alpha2.ModuleCredential{{URL: "https://registry.example.com", SecretRef: meta.LocalObjectReference{Name: "registry"}}}
+	})
+	w.createSecret("given", map[string]string{"my.tfrc": "# before\n"})
+	w.createSecret("registry", map[string]string{"token": "before"})
+	said := filepath.Join(t.TempDir(), "said")
+	w.wrapTofu(`[ "$1" = apply ] && { cat "$TF_CLI_CONFIG_FILE" ` + filepath.Join(w.cfg.Home, "token") + `; echo "$TF_TOKEN_registry_example_com"; } > ` + said + "\nexec $TOFU \"$@\"")
+	w.cfg.Idle = time.Minute
+	plan := w.newRun(v1alpha2.OperationPlan, labelled)
+	ended := make(chan error, 1)
+	go func() { ended <- runner.Execute(t.Context(), w.cfg, plan.Name) }()
+	g.Eventually(func() v1alpha2.RunPhase { return w.get(plan).Status.Phase }).WithTimeout(time.Minute).Should(Equal(v1alpha2.RunSucceeded))
+	for name, data := range map[string]map[string]string{"given": {"my.tfrc": "# after\n"}, "registry": {"token": "after"}} {
+		secret := w.secret(name)
+		secret.StringData = data
+		g.Expect(api.Client.Update(t.Context(), secret)).To(Succeed())
+	}
+	apply := w.applyRun(w.get(plan), labelled)
+	g.Eventually(ended).WithTimeout(time.Minute).Should(Receive(Succeed()))
+	g.Expect(w.get(apply).Status.Phase).To(Equal(v1alpha2.RunSucceeded), "%+v\n%s", w.get(apply).Status.Failure, w.log)
+	g.Expect(os.ReadFile(said)).To(BeEquivalentTo("# after\n# after\nafter\n"))
+	g.Expect(w.get(apply).Status.State.Resources).To(BeEquivalentTo(1), "its backend is that of the spec, whatever is mapped")
+}
+
+// TestExecute_AppliesWithoutWhatOnlyThePlanWasGiven: the next run of the pod may be for a spec without it.
+func TestExecute_AppliesWithoutWhatOnlyThePlanWasGiven(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t, map[string]string{"main.tf": madeOnce}, func(s *v1alpha2.TerraformSpec) {
+		s.CliConfigSecretRef = &corev1.SecretReference{Name: "given"}
+		s.ModuleCredentials = []v1alpha2.ModuleCredential{{URL: "https://registry.example.com", SecretRef: meta.LocalObjectReference{Name: "given"}}}
+	})
+	w.createSecret("given", map[string]string{"my.tfrc": "# of the plan\n", "token": "of-the-plan"})
+	said := filepath.Join(t.TempDir(), "said")
+	w.wrapTofu(`[ "$1" = apply ] && echo "$TF_CLI_CONFIG_FILE ${TF_TOKEN_registry_example_com-none} ${GIT_CONFIG_GLOBAL-none}" > ` + said + "\nexec $TOFU \"$@\"")
+	ofImage := os.Getenv("TF_CLI_CONFIG_FILE")
+	w.cfg.Idle = time.Minute
+	plan := w.newRun(v1alpha2.OperationPlan, labelled)
+	ended := make(chan error, 1)
+	go func() { ended <- runner.Execute(t.Context(), w.cfg, plan.Name) }()
+	g.Eventually(func() v1alpha2.RunPhase { return w.get(plan).Status.Phase }).WithTimeout(time.Minute).Should(Equal(v1alpha2.RunSucceeded))
+	apply := w.applyRun(w.get(plan), func(run *v1alpha2.TerraformRun) {
+		labelled(run)
+		run.Spec.Terraform.CliConfigSecretRef, run.Spec.Terraform.ModuleCredentials = nil, nil
+	})
+	g.Eventually(ended).WithTimeout(time.Minute).Should(Receive(Succeed()))
+	g.Expect(w.get(apply).Status.Phase).To(Equal(v1alpha2.RunSucceeded), "%+v\n%s", w.get(apply).Status.Failure, w.log)
+	g.Expect(os.ReadFile(said)).To(BeEquivalentTo(ofImage + " none none\n"))
 }

@@ -132,9 +132,10 @@ func newWorld(t *testing.T, files map[string]string, change func(*v1alpha2.Terra
 			t.Setenv(name, value)
 			return nil
 		},
-		Grace: 20 * time.Second,
-		Now:   time.Now,
-		Log:   w.logger(),
+		Unsetenv: os.Unsetenv,
+		Grace:    20 * time.Second,
+		Now:      time.Now,
+		Log:      w.logger(),
 	}
 	return w
 }

@@ -49,7 +49,8 @@ func (j *job) fetch(ctx context.Context) error {
 // mayFallBack: only a destroy works from what is not the present source and inputs.
 func (j *job) mayFallBack() bool { return j.run.Spec.Terraform.Destroy && j.run.Spec.Kept != "" }
 
-// fetchKept unpacks a keepsake in place of an artifact. What shapes a plan is then as it was when it was kept.
+// fetchKept unpacks a keepsake in place of an artifact. What shapes a plan is then as it was when it was kept;
+// who is to see it is as the object says now: the controller asks by that.
 func (j *job) fetchKept(ctx context.Context, digest string) error {
 	kept, err := keepsake.Load(ctx, j.cfg.Client, j.owner, digest)
 	if err != nil {
@@ -67,6 +68,7 @@ func (j *job) fetchKept(ctx context.Context, digest string) error {
 	j.spec.Destroy, j.spec.Engine = now.Destroy, now.Engine
 	j.spec.Timeouts, j.spec.TfState, j.spec.Parallelism = now.Timeouts, now.TfState, now.Parallelism
 	j.spec.StateBackups = now.StateBackups
+	j.spec.Webhooks, j.spec.StoreReadablePlan = now.Webhooks, now.StoreReadablePlan
 	j.secrets.add(kept.Secrets...)
 	j.kept, j.root, j.digest = kept, root, digest
 	return j.findModule()

@@ -80,6 +80,9 @@ func (j *job) keptProvided(ctx context.Context) *inputs.Provided {
 		j.log.Info("what was kept can't be used", "error", err.Error())
 		return nil
 	}
+	if !sameService(kept.Spec.Cloud, j.spec.Cloud) {
+		given.CloudToken = "" // it was meant for another
+	}
 	return given
 }
 

@@ -15,31 +15,41 @@ import (
 const (
 	// glassFile is there as long as a session is: who removes it ends the session. The incumbent's tool does that.
 	glassFile = ".break-glass"
+	// glassEnvironment gives a shell what the run has. Like all that has secrets it is not in the module.
+	glassEnvironment = ".break-glass.env"
 	// glassLook is how often it is looked for.
 	glassLook = 2 * time.Second
 )
 
 // session is a person's time in this pod.
 type session struct {
-	file  string
-	limit time.Duration
+	file, environment string
+	limit             time.Duration
 }
 
 func newSession(cfg *Config, limit time.Duration) session {
-	return session{file: filepath.Join(cfg.Root, glassFile), limit: limit}
+	return session{file: filepath.Join(cfg.Root, glassFile), environment: filepath.Join(cfg.Root, glassEnvironment), limit: limit}
 }
 
-// open lets the session begin.
-func (s session) open() error {
+// open lets the session begin. A shell is not the runner's child: the script gives it the run's environment.
+func (s session) open(script []byte) error {
+	if err := writePrivate(s.environment, script); err != nil {
+		return fmt.Errorf("write the environment of the session: %w", err)
+	}
 	if err := writePrivate(s.file, nil); err != nil {
 		return fmt.Errorf("open the session: %w", err)
 	}
 	return nil
 }
 
+// close leaves nothing of it. What can't be removed goes with the pod.
+func (s session) close() {
+	_ = os.Remove(s.file)
+	_ = os.Remove(s.environment)
+}
+
 // wait ends with the session: when its time is over, when its file is gone, or with ctx, whose cause it returns.
 func (s session) wait(ctx context.Context) error {
-	defer os.Remove(s.file)
 	over := time.NewTimer(s.limit)
 	defer over.Stop()
 	look := time.NewTicker(glassLook)
@@ -72,15 +82,17 @@ func (j *job) sessionSteps() []step {
 // keep out who wants to mend it; after a refusal nothing is initialised, for init makes an empty state where one is gone.
 func (j *job) session(ctx context.Context) error {
 	s := newSession(&j.cfg, j.run.Spec.Session.Limit.Duration)
+	defer s.close()
 	note := j.prepareSession(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := s.open(); err != nil {
+	if err := s.open(j.cfg.environment.script(j.engine.Binary().Path)); err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
 	now := j.cfg.Now()
-	opened := &v1alpha2.SessionStatus{OpenedAt: metav1.NewTime(now), Until: metav1.NewTime(now.Add(s.limit)), Directory: j.module, Note: note}
+	opened := &v1alpha2.SessionStatus{OpenedAt: metav1.NewTime(now), Until: metav1.NewTime(now.Add(s.limit)),
+		Directory: j.module, Environment: s.environment, Note: note}
 	j.report.set(func(st *v1alpha2.TerraformRunStatus) { st.Session = opened })
 	if err := j.report.commit(ctx); err != nil {
 		return fmt.Errorf("report that the session is open: %w", err)

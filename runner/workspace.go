@@ -69,10 +69,16 @@ func (j *job) writeBackend() error {
 		if err := settings.OwnCloud(j.module); err != nil {
 			return err
 		}
-		return j.openCloud()
 	}
-	if err := j.writeModuleFile(backend.FileName, settings.File); err != nil {
-		return err
+	return j.placeBackend()
+}
+
+// placeBackend puts the backend into the module, and lets the engine into spec.cloud.
+func (j *job) placeBackend() error {
+	if j.backend.File != nil {
+		if err := j.writeModuleFile(backend.FileName, j.backend.File); err != nil {
+			return err
+		}
 	}
 	return j.openCloud()
 }

@@ -147,6 +147,9 @@ type SessionStatus struct {
 	Until metav1.Time `json:"until"`
 	// Directory of the module in the pod.
 	Directory string `json:"directory"`
+	// Environment is a file in the pod that gives a shell what the run has: `. <file>`.
+	// +optional
+	Environment string `json:"environment,omitempty"`
 	// Note says what could not be prepared.
 	// +optional
 	Note string `json:"note,omitempty"`

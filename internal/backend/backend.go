@@ -108,6 +108,9 @@ func (s *Settings) custom(text string) error {
 		if namespace, suffix, ok := ownCluster(body); ok {
 			s.inThisCluster(namespace, suffix)
 		}
+		if isCloud(body) {
+			s.ownCloud()
+		}
 	}
 	return nil
 }

@@ -98,15 +98,20 @@ func (s *Settings) OwnCloud(module string) error {
 				return fmt.Errorf("look for a cloud block: %w", err)
 			}
 			if hasCloud(content) {
-				s.Cloud = &Cloud{}
-				if s.Workspace != defaultWorkspace {
-					s.Cloud.Select = s.Workspace
-				}
+				s.ownCloud()
 				return nil
 			}
 		}
 	}
 	return nil
+}
+
+// ownCloud is a cloud block that is not of spec.cloud.
+func (s *Settings) ownCloud() {
+	s.Cloud = &Cloud{}
+	if s.Workspace != defaultWorkspace {
+		s.Cloud.Select = s.Workspace
+	}
 }
 
 // hasCloud says of a file of a module whether a cloud block is in it. What can't be parsed is the engine's to complain of.
@@ -117,8 +122,13 @@ func hasCloud(content []byte) bool {
 	}
 	body, ok := parsed.Body.(*hclsyntax.Body)
 	return ok && slices.ContainsFunc(body.Blocks, func(b *hclsyntax.Block) bool {
-		return b.Type == "terraform" && slices.ContainsFunc(b.Body.Blocks, func(in *hclsyntax.Block) bool { return in.Type == "cloud" })
+		return b.Type == "terraform" && isCloud(b.Body)
 	})
+}
+
+// isCloud says of the content of a terraform block whether a cloud block is in it.
+func isCloud(body *hclsyntax.Body) bool {
+	return slices.ContainsFunc(body.Blocks, func(in *hclsyntax.Block) bool { return in.Type == "cloud" })
 }
 
 // TokenVariable is the name of the environment variable that the engines read the token of the host from.

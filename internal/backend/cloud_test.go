@@ -69,3 +69,12 @@ func TestRender_SaysWhatIsWrongWithACloud(t *testing.T) {
 		})
 	}
 }
+
+func TestRender_CloudBlockInCustomText(t *testing.T) {
+	for text, want := range map[string]bool{"cloud {\n  organization = \"acme\"\n}": true, "backend \"s3\" {}": false, "required_version = \">= 1.5\"": false} {
+		g := NewWithT(t)
+		got, err := backend.Render("network", "team-a", &v1alpha2.TerraformSpec{BackendConfig: &backendConfig{CustomConfiguration: text}})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(got.Cloud != nil).To(Equal(want), text)
+	}
+}

@@ -193,6 +193,12 @@ func (e *NotFoundError) Error() string {
 // Unwrap is why it could not be downloaded.
 func (e *NotFoundError) Unwrap() error { return e.Download }
 
+// Nowhere says that the error of Find means an engine that is not there, nor in the releases: looking again changes nothing.
+func Nowhere(err error) bool {
+	missing, ok := errors.AsType[*NotFoundError](err)
+	return ok && (missing.Download == nil || errors.Is(missing.Download, errNoRelease))
+}
+
 func versionOf(ctx context.Context, path string) (*version.Version, error) {
 	out, err := exec.CommandContext(ctx, path, "version", "-json").Output()
 	if err != nil {

@@ -26,6 +26,9 @@ const (
 	abandonedAfter = 24 * time.Hour
 )
 
+// errNoRelease says that the list of releases was read, and has no such version.
+var errNoRelease = errors.New("there is no such version")
+
 // Releases are where engines come from that have to be downloaded. Their checksums, and the signature of these, are verified in any
 // case. The zero value are the places and keys of the engines' makers.
 type Releases struct {
@@ -165,7 +168,7 @@ func (m *mirror) terraform(ctx context.Context, want Request) (*releases.ExactVe
 			return s, nil
 		}
 	}
-	return nil, errors.New("there is no such version")
+	return nil, errNoRelease
 }
 
 // tofu downloads an OpenTofu into dir.
@@ -193,7 +196,7 @@ func (r *Releases) tofu(ctx context.Context, want Request, dir string) (*version
 		}
 		return v, os.WriteFile(filepath.Join(dir, Tofu), binary, 0o700)
 	}
-	return nil, errors.New("there is no such version")
+	return nil, errNoRelease
 }
 
 func (m *mirror) tofuOptions(key string) []tofudl.ConfigOpt {
