@@ -20,6 +20,9 @@ func heedReset(tf *infrav1.Terraform) {
 // forceRequested says whether reconcile.fluxcd.io/forceAt asks for a plan that is to be applied. It is handled with that
 // plan, by decide.Settle; a value that asks for nothing is handled at once.
 func forceRequested(tf *infrav1.Terraform) bool {
+	if tf.Annotations[meta.ForceRequestAnnotation] == "" {
+		return false // the policies of approval count a value only
+	}
 	handled := tf.Status.LastHandledForceAt
 	if meta.HandleAnnotationRequest(tf, meta.ForceRequestAnnotation, &handled) {
 		return true
