@@ -93,7 +93,7 @@ test: companions build image-runner verify test-unit test-e2e ## Run every test:
 	@awk -v summary=1 -f hack/test-report.awk build/test/*.log
 
 .PHONY: test-all
-test-all: test test-engines ## make test, and the core of the end-to-end tests with Terraform 1.5.7 and the newest
+test-all: test test-engines test-race fuzz faults soak ## All there is: make test, Terraform's engines, race detector, fuzzing, the long fault tests, the soak
 	@awk -v summary=1 -f hack/test-report.awk build/test/*.log
 
 .PHONY: terraforms
