@@ -51,6 +51,7 @@ func Execute(ctx context.Context, cfg Config, name string) error {
 func (j *job) execute(ctx context.Context) error {
 	ctx, stop := j.listen(ctx)
 	defer stop()
+	j.secrets.add(podSecrets(ctx, &j.cfg, j.run)...)
 	return j.finish(ctx, j.work(ctx))
 }
 

@@ -1,0 +1,35 @@
+package inputs_test
+
+import (
+	"testing"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/inputs"
+)
+
+func TestReader_EnvironmentIsThatOfSecrets(t *testing.T) {
+	g := NewWithT(t)
+	namespace := api.Namespace(t)
+	api.Create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "all"}, StringData: map[string]string{"a": "changed since", "b": "x"}})
+	named := func(name string) corev1.LocalObjectReference { return corev1.LocalObjectReference{Name: name} }
+	pod := &v1alpha2.RunnerPodSpec{
+		Env: []corev1.EnvVar{
+			{Name: "PLAIN", Value: "plain"},
+			{Name: "ONE", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: named("one"), Key: "key"}}},
+			{Name: "MAP", ValueFrom: &corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: named("map"), Key: "key"}}},
+		},
+		EnvFrom: []corev1.EnvFromSource{
+			{Prefix: "OF_", SecretRef: &corev1.SecretEnvSource{LocalObjectReference: named("all")}},
+			{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: named("absent")}},
+			{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: named("map")}},
+		},
+	}
+	has := map[string]string{"PLAIN": "plain", "ONE": "hidden1", "MAP": "public", "OF_a": "hidden2", "a": "other"}
+	values, err := inputs.NewReader(api.Client, namespace).Environment(t.Context(), pod, func(name string) string { return has[name] })
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(values).To(Equal([]string{"hidden1", "hidden2"}), "as the pod has them, and what it has not is left out")
+}
