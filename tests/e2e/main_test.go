@@ -3,6 +3,8 @@ package e2e
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -15,11 +17,20 @@ const emptyImage = "empty:local"
 
 var system *local.System
 
+// metricsAddress is where the controller serves its metrics.
+var metricsAddress string
+
 func TestMain(m *testing.M) {
 	os.Exit(local.Run(m, "e2e", &system, func(_ context.Context, dir string) (local.Options, error) {
 		empty := filepath.Join(dir, "empty-image")
+		var err error
+		if metricsAddress, err = freeAddress(); err != nil {
+			return local.Options{}, err
+		}
 		return local.Options{
-			Images: map[string]string{emptyImage: empty}, ControllerArgs: []string{"--feature-gates=ExternalArtifact=true", "--engine-downloads=false", "--allow-break-the-glass"},
+			Images: map[string]string{emptyImage: empty}, ControllerArgs: []string{
+				"--feature-gates=ExternalArtifact=true", "--engine-downloads=false", "--allow-break-the-glass", "--metrics-addr=" + metricsAddress,
+			},
 		}, makeEmptyImage(empty)
 	}))
 }
@@ -30,4 +41,12 @@ func makeEmptyImage(dir string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "image.json"), []byte(`{"env": ["PATH=/none", "HOME=/home/runner"], "user": 65532}`), 0o644)
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("finding a free port: %w", err)
+	}
+	return l.Addr().String(), l.Close()
 }
