@@ -22,7 +22,10 @@ type unlocker struct {
 	order     *v1alpha2.Unlock
 	// own is the hostname of this pod, where all processes that could hold a lock have ended; "" where that is not known.
 	own string
-	log logr.Logger
+	// asked is when the command began that met the lock. Some backends show in the holder's place what the command would have
+	// written of itself: that is not older.
+	asked time.Time
+	log   logr.Logger
 }
 
 func (j *job) unlocker() unlocker {
@@ -36,7 +39,8 @@ func (u unlocker) may(ctx context.Context, info *v1alpha2.LockInfo) (bool, error
 	}
 	host := hostOf(info.Who)
 	if host != "" && host == u.own {
-		return true, nil
+		created, known := lockTime(info.Created)
+		return known && created.Before(u.asked), nil
 	}
 	if u.order == nil {
 		return false, nil
@@ -116,13 +120,14 @@ func (j *job) unlocked(info *v1alpha2.LockInfo) {
 // overLock does a command of the engine, and once more where it has met a lock that the run may release. Of a lock that is
 // not in a Lease nobody knows before somebody runs into it. A command that got no lock has done nothing.
 func (j *job) overLock(ctx context.Context, command func() error) error {
+	asked := j.cfg.Now()
 	err := command()
 	info, locked := lockOf(err)
 	if !locked || j.backend.Kubernetes {
 		return err
 	}
 	orders := j.unlocker()
-	orders.own = j.run.Spec.Hostname // its commands come one after the other, and the last has ended
+	orders.own, orders.asked = j.run.Spec.Hostname, asked // its commands come one after the other, and the last has ended
 	may, mayErr := orders.may(ctx, info)
 	if mayErr != nil {
 		return mayErr

@@ -24,6 +24,10 @@ var contention = [][]string{
 // Info", is what the engine would have written of itself.
 var cloudLock = regexp.MustCompile(`\(lock ID: "([^"]+)"\)`)
 
+// httpLock is how the http backend names the lock. Terraform shows behind it, under "Lock Info", what it would have written of
+// itself; OpenTofu what the holder has, unless the server's answer can't be read.
+var httpLock = regexp.MustCompile(`HTTP remote state already locked(?:: ID=(\S*))?`)
+
 // FromText says whether a diagnostic of the engine (summary and detail together, plain or in a box) means that
 // someone else holds the lock, and if so what it tells of the holder: with a lost race, nothing. Other failures to
 // lock, like a missing right, are none of ours.
@@ -36,14 +40,17 @@ func FromText(text string) (*v1alpha2.LockInfo, bool) {
 		}
 		detail = text
 	}
-	if id := cloudLock.FindStringSubmatch(strings.Join(lines(detail), " ")); id != nil {
+	joined := strings.Join(lines(detail), " ")
+	if id := cloudLock.FindStringSubmatch(joined); id != nil {
 		return &v1alpha2.LockInfo{ID: bounded(id[1])}, true
 	}
 	info := parseInfo(detail)
+	if id := httpLock.FindStringSubmatch(joined); id != nil && bounded(id[1]) != info.ID {
+		return &v1alpha2.LockInfo{ID: bounded(id[1])}, true
+	}
 	if info.ID != "" {
 		return info, true
 	}
-	joined := strings.Join(lines(detail), " ")
 	for _, parts := range contention {
 		if containsAll(joined, parts) {
 			return info, true

@@ -53,6 +53,12 @@ func TestFromText_KnowsALockThatSomeoneElseHas(t *testing.T) {
 			&v1alpha2.LockInfo{ID: "77aa", Who: "ann@desk"}},
 		{"held, of a cloud block, which shows what it would have written itself", "Error acquiring the state lock\n\nError message: workspace already locked (lock ID:\n" +
 			"\"acme/net\")\nLock Info:\n  ID:        ab12\n  Who:       root@vm\n", &v1alpha2.LockInfo{ID: "acme/net"}},
+		{"held, of the http backend, by OpenTofu: the holder's", "Error acquiring the state lock\n\nError message: HTTP remote state already locked: ID=ab12\n" +
+			"Lock Info:\n  ID:        ab12\n  Who:       ann@desk\n", &v1alpha2.LockInfo{ID: "ab12", Who: "ann@desk"}},
+		{"held, of the http backend, by Terraform, which shows itself", "Error acquiring the state lock\n\nError message: HTTP remote state already locked: ID=ab12\n" +
+			"Lock Info:\n  ID:        77aa\n  Who:       root@vm\n", &v1alpha2.LockInfo{ID: "ab12"}},
+		{"held, of the http backend, by whom can't be read", "Error acquiring the state lock\n\nError message: HTTP remote state already locked, failed to unmarshal\nbody\n" +
+			"Lock Info:\n  ID:        77aa\n  Who:       root@vm\n", &v1alpha2.LockInfo{}},
 		{"lost race for a Lease", "Error acquiring the state lock\n\nError message: Operation cannot be fulfilled on leases.coordination.k8s.io\n" +
 			"\"lock-tfstate-default-race\": the object has been modified; please apply your changes to the latest version and try again", &v1alpha2.LockInfo{}},
 		{"lost race for a new Lease", "Error acquiring the state lock\nError message: leases.coordination.k8s.io \"lock-tfstate-default-x\"\nalready exists", &v1alpha2.LockInfo{}},

@@ -21,7 +21,21 @@ func stateIn(state *remote.State) func(*infrav1.Terraform) {
 	}
 }
 
-func TestForceUnlock_OfABackendOutsideOfTheCluster(t *testing.T) {
+// TestForceUnlock_LeavesTheLockOfAnotherOutsideOfTheCluster: also where the engine shows itself in the holder's place.
+func TestForceUnlock_LeavesTheLockOfAnotherOutsideOfTheCluster(t *testing.T) {
+	t.Parallel()
+	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
+	state := remote.NewState(t)
+	state.Hold("0b1f-lock", "ann@desk")
+	s.Create(story.Auto, stateIn(state))
+	tf := s.Becomes(metav1.ConditionFalse, infrav1.ReasonLockHeld, ContainSubstring("lock 0b1f-lock, held by"))
+	s.Expect(tf.Status.Lock.Pending).To(Equal("0b1f-lock"))
+	s.Expect(state.Released()).To(BeEmpty())
+	s.Expect(state.Holder()).To(Equal("0b1f-lock"))
+}
+
+// TestUnlock_OfABackendOutsideOfTheCluster is none of Terraform's: its force-unlock of an http backend names no lock.
+func TestUnlock_OfABackendOutsideOfTheCluster(t *testing.T) {
 	t.Parallel()
 	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	state := remote.NewState(t)
