@@ -101,7 +101,7 @@ terraforms: ## Build the Terraforms of test-all, once per user and version
 	@hack/companions/build.sh terraform-1.5 terraform
 
 .PHONY: test-engines
-test-engines: terraforms ## The core of the end-to-end tests with each Terraform, and what only the engines' versions make
+test-engines: terraforms companions build ## The core of the end-to-end tests with each Terraform, and what only the engines' versions make
 	@mkdir -p build/test
 	@for engine in $(TERRAFORMS); do hack/image-runner.sh build/runner-image-$$engine bin/engines/$$engine/terraform; done
 	@$(GO_TEST) -count=1 -timeout $(E2E_TIMEOUT) ./tests/engines $(call report,engines,-v live=1)

@@ -44,7 +44,7 @@ const (
 
 // Reasons of our own.
 const (
-	// ReasonNotImplemented (Stalled, Ready): a field is set that this version does not act on.
+	// ReasonNotImplemented (Stalled, Ready): the kind of spec.sourceRef is none that this version works with.
 	ReasonNotImplemented = "NotImplemented"
 	// ReasonInvalidApprovePlan (Stalled, Ready): spec.approvePlan is no word we know.
 	ReasonInvalidApprovePlan = "InvalidApprovePlan"

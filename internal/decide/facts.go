@@ -18,7 +18,7 @@ type Facts struct {
 	Deleting bool
 	// Suspended is spec.suspend.
 	Suspended bool
-	// Unsupported names the fields that this version does not act on and must not ignore; "" when there are none.
+	// Unsupported says that the source is of a kind that this version does not work with; "" when it does.
 	Unsupported string
 	// InvalidApprove says what is wrong with spec.approvePlan; "" when nothing is.
 	InvalidApprove string

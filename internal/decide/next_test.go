@@ -558,10 +558,10 @@ func TestNext(t *testing.T) {
 			reason: "what has not begun does not begin",
 			facts:  settled(ordered(OpApply, "here"), func(f *Facts) { f.Suspended = true }), action: AbandonRun,
 		},
-		"field not implemented": {
+		"kind of source not supported": {
 			reason: "what we can't do as asked we do not do at all",
-			facts:  settled(func(f *Facts) { f.Unsupported, f.Requested = "spec.cloud", true }), posture: Stuck,
-			ready: Ready{False, v1alpha2.ReasonNotImplemented, "spec.cloud"},
+			facts:  settled(func(f *Facts) { f.Unsupported, f.Requested = "kind HelmChart", true }), posture: Stuck,
+			ready: Ready{False, v1alpha2.ReasonNotImplemented, "kind HelmChart"},
 		},
 		"invalid approvePlan": {
 			reason: "a word that we do not know is nothing to guess at",

@@ -38,7 +38,7 @@ var rules = []rule{
 	// Rest, for as long as something has to be done by a person.
 	{"suspended", suspended, pause},
 	{"breaking the glass is not allowed", glassForbidden, stallGlassForbidden},
-	{"a field is not implemented", unsupported, stallUnsupported},
+	{"the kind of source is not supported", unsupported, stallUnsupported},
 	{"approvePlan is invalid", invalidApprove, stallInvalidApprove},
 	{"the source may not be used", sourceDenied, stallDenied},
 	{"sources of that kind are switched off", sourceDisabled, stallDisabled},

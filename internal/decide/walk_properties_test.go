@@ -93,7 +93,7 @@ var properties = []property{
 	{"nothing begins without an artifact, but a destroy from what was kept", func(f *Facts, d *Decision) bool {
 		return implies(f.Source.State != SourceReady && begins(d), f.Kept && f.Deleting && d.Order.Destroy)
 	}},
-	{"nothing begins with a field that is not implemented, or an approvePlan that is not understood", func(f *Facts, d *Decision) bool {
+	{"nothing begins with a kind of source that is not supported, or an approvePlan that is not understood", func(f *Facts, d *Decision) bool {
 		return implies(f.Unsupported != "" || f.InvalidApprove != "" && !f.Deleting, !begins(d))
 	}},
 	{"nothing is reserved while a run is active or its pod is left, but an apply in the pod of its plan", func(f *Facts, d *Decision) bool {

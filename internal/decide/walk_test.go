@@ -20,7 +20,7 @@ import (
 // world is a combination of facts, each a small number, so that it has an index.
 type world struct {
 	deletion  uint8 // 0 no, 1 keep the resources, 2 destroy them; 3 no, but spec.destroy; 4 destroy them, but abandoned
-	blocker   uint8 // 0 none, 1 suspended, 2 a field is not implemented, 3 approvePlan is invalid, 4 a dependency, 5 dependants, 6 retry limit, 7 queue, 8 the source is missing, 9 likewise, but there is a keepsake
+	blocker   uint8 // 0 none, 1 suspended, 2 the kind of source is not supported, 3 approvePlan is invalid, 4 a dependency, 5 dependants, 6 retry limit, 7 queue, 8 the source is missing, 9 likewise, but there is a keepsake
 	mode      uint8 // 0 manual, 1 auto, 2 plan only, 3 plan only and forced, 4 safe, 5 disable
 	resources uint8 // may there be any
 	requested uint8
@@ -220,7 +220,7 @@ func (w world) block(f *Facts) {
 	case 1:
 		f.Suspended = true
 	case 2:
-		f.Unsupported = "spec.cloud"
+		f.Unsupported = "HelmChart"
 	case 3:
 		f.InvalidApprove = "what?"
 	case 4:

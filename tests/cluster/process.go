@@ -72,9 +72,6 @@ func (c *Cluster) env(more ...string) []string {
 	return append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.opts.Dir}, more...)
 }
 
-// PID is the process's id.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
-
 // LogPath is the file that holds what the process writes.
 func (p *Process) LogPath() string { return p.log }
 

@@ -77,15 +77,6 @@ func (t *Tenant) Commit(ctx context.Context, message string, files map[string]st
 	return cluster.Branch + "@sha1:" + sha, t.Sync(ctx)
 }
 
-// Revert reverts the last commit and makes source-controller look. It returns the revision that the artifact will have.
-func (t *Tenant) Revert(ctx context.Context) (revision string, err error) {
-	sha, err := t.Repo.Revert(ctx)
-	if err != nil {
-		return "", err
-	}
-	return cluster.Branch + "@sha1:" + sha, t.Sync(ctx)
-}
-
 // Annotate sets one annotation; "" removes it.
 func Annotate(ctx context.Context, c client.Client, obj client.Object, key, value string) error {
 	text := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, key, value)
