@@ -64,6 +64,8 @@ type ArtifactHandler struct {
 	upstream *retryablehttp.Client
 	streams  *semaphore.Weighted
 	mux      *http.ServeMux
+	stopping context.Context
+	stop     context.CancelFunc
 }
 
 // refusal is an answer without an artifact: a status and a text for the runner's log.
@@ -96,6 +98,7 @@ func NewArtifactHandler(opts ArtifactOptions) *ArtifactHandler {
 		streams:  semaphore.NewWeighted(opts.Streams),
 		mux:      http.NewServeMux(),
 	}
+	h.stopping, h.stop = context.WithCancel(context.Background())
 	h.mux.HandleFunc(artifactPath, h.serve)
 	return h
 }
@@ -136,22 +139,27 @@ func (h *ArtifactHandler) serve(w http.ResponseWriter, r *http.Request) {
 	namespace, name := r.PathValue("namespace"), r.PathValue("run")
 	log := logf.FromContext(ctx).WithName("artifacts").WithValues("namespace", namespace, "run", name)
 
+	begun := context.AfterFunc(h.stopping, cancel)
+	defer begun()
 	address, err := h.authorize(ctx, r, namespace, name)
 	if err == nil {
-		err = h.stream(ctx, w, address)
+		err = h.stream(ctx, w, address, begun)
 	}
 	if err == nil {
 		log.V(1).Info("artifact served")
 		return
 	}
-	answer(w, log, err)
+	h.answer(w, log, err)
 }
 
-func answer(w http.ResponseWriter, log logr.Logger, err error) {
+func (h *ArtifactHandler) answer(w http.ResponseWriter, log logr.Logger, err error) {
 	var no *refusal
 	if !errors.As(err, &no) {
 		log.Error(err, "the artifact was cut off")
 		panic(http.ErrAbortHandler) // the only way to tell the client that what it has is not all
+	}
+	if h.stopping.Err() != nil {
+		no = refuse(http.StatusServiceUnavailable, err, "the controller is stopping; try again")
 	}
 	log.Info("artifact refused", "status", no.status, "text", no.text, "cause", fmt.Sprint(no.cause))
 	if no.status == http.StatusUnauthorized {
@@ -160,8 +168,12 @@ func answer(w http.ResponseWriter, log logr.Logger, err error) {
 	http.Error(w, no.text, no.status)
 }
 
-// stream copies the artifact to w. Its error is a refusal as long as nothing was written.
-func (h *ArtifactHandler) stream(ctx context.Context, w http.ResponseWriter, address string) error {
+// Stop ends the requests whose streams have not begun: they might wait for an artifact's server for minutes.
+func (h *ArtifactHandler) Stop() { h.stop() }
+
+// stream copies the artifact to w. Its error is a refusal as long as nothing was written. From begun on, which is false
+// when it comes too late, a stop lets it finish.
+func (h *ArtifactHandler) stream(ctx context.Context, w http.ResponseWriter, address string, begun func() bool) error {
 	if err := h.admit(ctx); err != nil {
 		return err
 	}
@@ -171,6 +183,9 @@ func (h *ArtifactHandler) stream(ctx context.Context, w http.ResponseWriter, add
 		return err
 	}
 	defer resp.Body.Close()
+	if !begun() {
+		return refuse(http.StatusServiceUnavailable, h.stopping.Err(), "the stream would be cut")
+	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	if length := resp.Header.Get("Content-Length"); length != "" {
 		w.Header().Set("Content-Length", length)
@@ -222,9 +237,9 @@ func (h *ArtifactHandler) open(ctx context.Context, address string) (*http.Respo
 }
 
 // NewArtifactServer listens on addr at once and serves handler when it is started, on every replica, until its
-// context ends; streams then have 30 s to finish. It logs to the logger of ctx.
+// context ends; streams then have 30 s to finish, and requests without one end. It logs to the logger of ctx.
 func NewArtifactServer(
-	ctx context.Context, addr string, certificate *ServingCertificate, handler http.Handler,
+	ctx context.Context, addr string, certificate *ServingCertificate, handler *ArtifactHandler,
 ) (*manager.Server, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", addr)
@@ -232,20 +247,22 @@ func NewArtifactServer(
 		return nil, fmt.Errorf("listen for runners: %w", err)
 	}
 	stop, log := artifactStopTime, logf.FromContext(ctx)
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: artifactHeaderTime,
+		WriteTimeout:      artifactStreamTime,
+		IdleTimeout:       artifactIdleTime,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(logr.ToSlogHandler(log), slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context {
+			return context.WithoutCancel(ctx) // a stop lets streams finish
+		},
+	}
+	server.RegisterOnShutdown(handler.Stop)
 	return &manager.Server{
 		Name:            "artifacts",
 		Listener:        tls.NewListener(listener, certificate.TLSConfig()),
 		ShutdownTimeout: &stop,
-		Server: &http.Server{
-			Handler:           handler,
-			ReadHeaderTimeout: artifactHeaderTime,
-			WriteTimeout:      artifactStreamTime,
-			IdleTimeout:       artifactIdleTime,
-			MaxHeaderBytes:    maxHeaderBytes,
-			ErrorLog:          slog.NewLogLogger(logr.ToSlogHandler(log), slog.LevelDebug),
-			BaseContext: func(net.Listener) context.Context {
-				return context.WithoutCancel(ctx) // a stop lets streams finish
-			},
-		},
+		Server:          server,
 	}, nil
 }

@@ -470,15 +470,33 @@ func (f *artifactFixture) refusesDeadPods(t *testing.T) {
 
 func (f *artifactFixture) stopsGracefully(t *testing.T, w *world) {
 	g := NewWithT(t)
-	gate := make(chan struct{})
-	f.upstream.does(func(w http.ResponseWriter, _ *http.Request) {
+	gate, asked := make(chan struct{}), make(chan struct{})
+	f.upstream.does(func(w http.ResponseWriter, r *http.Request) {
+		if f.upstream.hits.Load() > 1 {
+			close(asked)
+			<-r.Context().Done()
+			return
+		}
 		_, _ = w.Write(make([]byte, moreThanBuffers))
 		_ = http.NewResponseController(w).Flush()
 		<-gate
 		_, _ = io.WriteString(w, "last")
 	})
-	resp := f.open(t, w, w.run.Name, f.ownToken(t, w))
+	token := f.ownToken(t, w)
+	resp := f.open(t, w, w.run.Name, token)
+	type got struct {
+		status int
+		body   string
+	}
+	early := make(chan got, 1)
+	go func() {
+		status, body := f.get(t, w, w.run.Name, token)
+		early <- got{status, body}
+	}()
+	g.Eventually(asked, wait).Should(BeClosed())
 	f.stop()
+	g.Eventually(early, wait).Should(Receive(Equal(got{http.StatusServiceUnavailable, "the controller is stopping; try again\n"})),
+		"what has no stream yet waits for nothing")
 	g.Eventually(func() error {
 		_, err := (&http.Client{Transport: &http.Transport{}, Timeout: wait}).Get(f.url)
 		return err
