@@ -166,10 +166,10 @@ func (s *Story) Becomes(status metav1.ConditionStatus, reason string, message ty
 	return tf
 }
 
-// Applied waits until that revision is applied.
+// Applied waits until that revision is applied, whether or not a look for drift has followed.
 func (s *Story) Applied(revision string) *infrav1.Terraform {
 	s.t.Helper()
-	tf := s.Becomes(metav1.ConditionTrue, "Terraform", ContainSubstring(revision))
+	tf := s.Becomes(metav1.ConditionTrue, "", ContainSubstring(revision))
 	s.Expect(tf.Status.LastAppliedRevision).To(Equal(revision))
 	return tf
 }
