@@ -7,7 +7,8 @@ SHELL := bash
 VERSION ?= v0.0.0-dev
 CLUSTER_DIR ?= build/cluster
 IMAGE_RUNNER_DIR ?= build/runner-image
-UNIT_PACKAGES ?= $(shell go list ./... | grep -vE '/tests/(e2e|breakin|engines|faults|soak)')
+# The first takes the longest.
+UNIT_PACKAGES ?= ./runner $(shell go list ./... | grep -vE '/tests/(e2e|breakin|engines|faults|soak)|/runner$$')
 E2E_PACKAGES ?= ./tests/e2e ./tests/breakin
 UNIT_TIMEOUT ?= 10m
 E2E_TIMEOUT ?= 30m

@@ -67,9 +67,10 @@ func openLog(path string) (*os.File, error) {
 	return log, nil
 }
 
-// env is the little that a program needs; more=... adds to it.
+// env is the little that a program needs; more=... adds to it. The control plane collects its garbage less often than
+// by default, which took a quarter of its time.
 func (c *Cluster) env(more ...string) []string {
-	return append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.opts.Dir}, more...)
+	return append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.opts.Dir, "GOGC=300"}, more...)
 }
 
 // LogPath is the file that holds what the process writes.

@@ -12,12 +12,13 @@ import (
 	"github.com/fluxcd/pkg/runtime/conditions"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	. "github.com/onsi/gomega"
-	"github.com/onsi/gomega/types"
+	gomegatypes "github.com/onsi/gomega/types"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -87,8 +88,19 @@ func New(t *testing.T, system *local.System, files map[string]string) *Story {
 	s.Expect(err).NotTo(HaveOccurred())
 	s.Tenant = tenant
 	t.Cleanup(cancel)
+	t.Cleanup(s.suspend)
 	t.Cleanup(s.tellWhatHappened)
 	return s
+}
+
+// suspend spares the tests that follow the retries of what this one leaves.
+func (s *Story) suspend() {
+	list := &infrav1.TerraformList{}
+	s.Expect(s.System.Client.List(s.Ctx, list, client.InNamespace(s.Tenant.Namespace))).To(Succeed())
+	for i := range list.Items {
+		patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"suspend":true}}`))
+		s.Expect(client.IgnoreNotFound(s.System.Client.Patch(s.Ctx, &list.Items[i], patch))).To(Succeed())
+	}
 }
 
 // Create makes a Terraform object named net, as short as users write it.
@@ -150,7 +162,7 @@ func (s *Story) Request() {
 }
 
 // Becomes waits until the condition Ready is as described and the object rests, and returns the object.
-func (s *Story) Becomes(status metav1.ConditionStatus, reason string, message types.GomegaMatcher) *infrav1.Terraform {
+func (s *Story) Becomes(status metav1.ConditionStatus, reason string, message gomegatypes.GomegaMatcher) *infrav1.Terraform {
 	s.t.Helper()
 	var tf *infrav1.Terraform
 	s.Eventually(func(g Gomega) {
@@ -228,7 +240,7 @@ func (s *Story) Events() []corev1.Event {
 }
 
 // Hears waits for an event of that reason that says that.
-func (s *Story) Hears(reason string, message types.GomegaMatcher) {
+func (s *Story) Hears(reason string, message gomegatypes.GomegaMatcher) {
 	s.t.Helper()
 	s.Eventually(func() []string {
 		var messages []string
@@ -359,7 +371,7 @@ func (s *Story) SourceRevision() string {
 // Refuses waits until Ready is False for that reason and says all of that, and an event does, too.
 func (s *Story) Refuses(reason string, says ...string) {
 	s.t.Helper()
-	matchers := make([]types.GomegaMatcher, 0, len(says))
+	matchers := make([]gomegatypes.GomegaMatcher, 0, len(says))
 	for _, text := range says {
 		matchers = append(matchers, ContainSubstring(text))
 	}
