@@ -117,7 +117,7 @@ test-unit: ## Run all tests but the end-to-end ones
 .PHONY: test-e2e
 test-e2e: ## Run the end-to-end tests on a local cluster
 	@mkdir -p build/test
-	@$(GO_TEST) -count=1 -p 1 -parallel 4 -timeout $(E2E_TIMEOUT) $(E2E_PACKAGES) $(call report,e2e,-v live=1)
+	@$(GO_TEST) -count=1 -p 1 -parallel 5 -timeout $(E2E_TIMEOUT) $(E2E_PACKAGES) $(call report,e2e,-v live=1)
 	@$(GO_TEST) -short -count=1 -parallel 6 -timeout $(E2E_TIMEOUT) ./tests/faults $(call report,faults,-v live=1)
 
 .PHONY: faults
