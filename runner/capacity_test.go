@@ -38,7 +38,7 @@ func TestLargeState_IsKeptWhereTofuCanNotWriteIt(t *testing.T) {
 			`backend \(spec\.backendConfig\.customConfiguration\), or Terraform 1\.7 or later \(spec\.engine\)`)))
 	g.Expect(got.Status.State.Resources).To(BeZero(), "the state of before")
 	g.Expect(w.secretsLike("tfrescue-demo")).To(HaveLen(2))
-	kept, err := rescue.Load(t.Context(), api.Client, w.terraform)
+	kept, err := rescue.Load(t.Context(), api.Client, w.terraform, "")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(string(kept.Content)).To(ContainSubstring(w.files["noise.txt"]), "all of it")
 
@@ -47,7 +47,7 @@ func TestLargeState_IsKeptWhereTofuCanNotWriteIt(t *testing.T) {
 	g.Expect(next.Status.Failure.Reason).To(Equal(v1alpha2.ReasonTFExecInitFailed))
 	g.Expect(next.Status.Failure.Message).To(And(
 		ContainSubstring("the state stays in Secret tfrescue-demo; packed the state has "), ContainSubstring("spec.engine")))
-	g.Expect(rescue.Load(t.Context(), api.Client, w.terraform)).To(Equal(kept))
+	g.Expect(rescue.Load(t.Context(), api.Client, w.terraform, "")).To(Equal(kept))
 
 	// Another backend: everything would be made again there, as long as the state is not.
 	moved := filepath.Join(t.TempDir(), "state")

@@ -65,8 +65,9 @@ func (j *job) capacity() capacity {
 // keepState stores a state that the backend does not take, and says where it is.
 func (j *job) keepState(ctx context.Context, content []byte, patience time.Duration) string {
 	id, err := backend.Identify(content)
+	kept := &rescue.State{}
 	if err == nil {
-		kept := &rescue.State{Backend: j.run.Spec.Backend, Lineage: id.Lineage, Serial: id.Serial, Content: content}
+		kept = &rescue.State{Backend: j.run.Spec.Backend, Lineage: id.Lineage, Serial: id.Serial, Content: content}
 		var unheard error // the pod is gone from the API, and its token with it: this process is not to stay for that
 		err = retry(ctx, patience, func(ctx context.Context) error {
 			err := rescue.Save(ctx, j.cfg.Client, j.owner, kept)
@@ -83,7 +84,7 @@ func (j *job) keepState(ctx context.Context, content []byte, patience time.Durat
 		return fmt.Sprintf("the state could not be saved: it is in %s in pod %s", filepath.Join(j.module, erroredState), j.cfg.PodName)
 	}
 	return fmt.Sprintf("the state could not be written: it is kept in Secret %s, and the next plan writes it, if it follows the state of the backend",
-		rescue.SecretName(j.owner))
+		kept.Secret)
 }
 
 // pushNewer writes a state, which is in the module's folder, over an older one of the same lineage, or where there is none.
@@ -140,16 +141,16 @@ func (j *job) releaseOwnLock(ctx context.Context) error {
 // recoverState writes a state that an earlier apply could not, before anything is planned from an older one. One that does
 // not follow the state of the backend stays where it is, and nothing is planned until a person has decided.
 func (j *job) recoverState(ctx context.Context) error {
-	kept, err := rescue.Load(ctx, j.cfg.Client, j.owner)
+	kept, err := rescue.Load(ctx, j.cfg.Client, j.owner, j.run.Spec.Backend)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
 	if kept == nil {
 		return nil
 	}
-	log := j.log.WithValues("secret", rescue.SecretName(j.owner), "lineage", kept.Lineage, "serial", kept.Serial)
+	log := j.log.WithValues("secret", kept.Secret, "lineage", kept.Lineage, "serial", kept.Serial)
 	if kept.Backend != j.run.Spec.Backend {
-		if refused := foreignState(rescue.SecretName(j.owner), j.found); refused != "" {
+		if refused := foreignState(kept.Secret, j.found); refused != "" {
 			return fail(v1alpha2.ReasonStateGuard, errors.New(refused))
 		}
 		log.Info("a rescued state is of another backend or workspace, and stays")
@@ -164,16 +165,16 @@ func (j *job) recoverState(ctx context.Context) error {
 	case errors.Is(err, errNotNewer):
 		return fail(v1alpha2.ReasonStateGuard, fmt.Errorf("a state that an apply could not write is kept in Secret %s, and does not follow the one of "+
 			"the backend: %w. Nothing was done: push the kept state, or, to go on with what is there, delete that Secret",
-			rescue.SecretName(j.owner), err))
+			kept.Secret, err))
 	case err != nil:
 		f := j.engineFailure(v1alpha2.ReasonTFExecInitFailed, fmt.Errorf("write the rescued state: %w", err))
 		if full := j.capacity().exceeded(kept.Content); full != "" {
-			f.message += fmt.Sprintf("; the state stays in Secret %s; %s", rescue.SecretName(j.owner), full)
+			f.message += fmt.Sprintf("; the state stays in Secret %s; %s", kept.Secret, full)
 		}
 		return f
 	}
 	log.Info("the rescued state is written")
-	err = retry(ctx, apiPatience, func(ctx context.Context) error { return rescue.Remove(ctx, j.cfg.Client, j.owner) })
+	err = retry(ctx, apiPatience, func(ctx context.Context) error { return rescue.Remove(ctx, j.cfg.Client, j.owner, kept) })
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err) // once the state has changed it would be in the way
 	}

@@ -86,9 +86,9 @@ func TestRecovery_NeverGivesUpWhatNoOtherPlaceHas(t *testing.T) {
 			g.Expect(got.Status.Failure.Message).To(And(
 				HavePrefix("a state that an apply could not write is kept in Secret tfrescue-demo, and does not follow the one of the backend: "),
 				MatchRegexp(tc.refusal), HaveSuffix("push the kept state, or, to go on with what is there, delete that Secret")))
-			g.Expect(rescue.Load(t.Context(), api.Client, w.terraform)).To(Equal(kept))
+			g.Expect(rescue.Load(t.Context(), api.Client, w.terraform, "")).To(Equal(kept))
 			g.Expect(w.stateFile()["serial"]).To(Equal(before), "nothing is written")
-			g.Expect(rescue.Remove(t.Context(), api.Client, w.terraform)).To(Succeed())
+			g.Expect(rescue.Remove(t.Context(), api.Client, w.terraform, kept)).To(Succeed())
 			w.plan()
 		})
 	}

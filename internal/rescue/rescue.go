@@ -5,7 +5,10 @@
 //
 //	tfrescue-NAME   key state.gz; annotations ...rescued-lineage, ...rescued-serial, ...rescued-backend, ...rescued-parts
 //
-// Where one is too small, the rest of state.gz is in those that rescued-parts names, in that order. They are written before: what
+// The state of another backend, or workspace, that comes while that one still waits, is in tfrescue-NAME-HASH, with the first
+// digits of the SHA-256 of rescued-backend.
+//
+// Where one Secret is too small, the rest of state.gz is in those that rescued-parts names, in that order. They are written before: what
 // tfrescue-NAME says is complete. All belong to the object and go with it.
 package rescue
 
@@ -51,14 +54,22 @@ type State struct {
 	Serial  int64
 	// Content is the state as the engine has it.
 	Content []byte
+	// Secret is the name of the one that holds it, or its beginning; of a state that is not kept yet, "".
+	Secret string
 }
 
-// SecretName of the Secret that holds the rescued state of an object.
-func SecretName(owner *v1alpha2.Terraform) string {
-	return v1alpha2.SafeObjectName(prefix, owner.Name, "")
+// names of the Secrets that may hold the state of a backend, in the order in which they are looked at.
+func names(owner *v1alpha2.Terraform, backend string) []string {
+	return []string{v1alpha2.SafeObjectName(prefix, owner.Name, "-"+digits(backend)), v1alpha2.SafeObjectName(prefix, owner.Name, "")}
 }
 
-// Save stores a state, in place of an older one. The error for one that is not kept is a *bundle.TooLargeError.
+func digits(of string) string {
+	sum := sha256.Sum256([]byte(of))
+	return hex.EncodeToString(sum[:])[:hashDigits]
+}
+
+// Save stores a state, in place of an older one of its backend, and sets its Secret. The error for one that is not kept is a
+// *bundle.TooLargeError.
 func Save(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, s *State) error {
 	if err := bundle.Fits(len(s.Content), maxState); err != nil {
 		return err
@@ -67,37 +78,44 @@ func Save(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, s *St
 	if err != nil {
 		return err
 	}
-	older, err := read(ctx, c, owner)
+	older, err := read(ctx, c, owner, s.Backend)
 	if err != nil {
 		return err
 	}
+	own := names(owner, s.Backend)
+	s.Secret = own[1]
+	if older != nil && (older.Name == own[0] || older.Annotations[backendAnnotation] != s.Backend) {
+		s.Secret = own[0]
+	}
+	if older != nil && older.Name != s.Secret {
+		older = nil // of another backend: it stays
+	}
 	parts := bundle.Chunks(packed)
 	first, rest := parts[0], parts[1:]
-	names := partNames(owner, packed, len(rest))
+	restNames := partNames(owner, packed, len(rest))
 	for i, part := range rest {
-		if err := put(ctx, c, secretOf(owner, names[i], part)); err != nil {
+		if err := put(ctx, c, secretOf(owner, restNames[i], part)); err != nil {
 			return err
 		}
 	}
-	secret := secretOf(owner, SecretName(owner), first)
+	secret := secretOf(owner, s.Secret, first)
 	secret.Annotations = map[string]string{
 		lineageAnnotation: s.Lineage, serialAnnotation: strconv.FormatInt(s.Serial, 10), backendAnnotation: s.Backend,
 	}
-	if len(names) > 0 {
-		secret.Annotations[partsAnnotation] = strings.Join(names, " ")
+	if len(restNames) > 0 {
+		secret.Annotations[partsAnnotation] = strings.Join(restNames, " ")
 	}
 	if err := put(ctx, c, secret); err != nil {
 		return err
 	}
-	return removeParts(ctx, c, owner.Namespace, slices.DeleteFunc(partsOf(older), func(name string) bool { return slices.Contains(names, name) }))
+	return removeParts(ctx, c, owner.Namespace, slices.DeleteFunc(partsOf(older), func(name string) bool { return slices.Contains(restNames, name) }))
 }
 
 // partNames are those of the Secrets for the rest. They change with the content, so that those of an older state stay whole.
 func partNames(owner *v1alpha2.Terraform, packed []byte, count int) []string {
-	sum := sha256.Sum256(packed)
 	names := make([]string, 0, count)
 	for i := range count {
-		suffix := fmt.Sprintf("-%s-%d", hex.EncodeToString(sum[:])[:hashDigits], i+1)
+		suffix := fmt.Sprintf("-%s-%d", digits(string(packed)), i+1)
 		names = append(names, v1alpha2.SafeObjectName(prefix, owner.Name, suffix))
 	}
 	return names
@@ -118,10 +136,21 @@ func put(ctx context.Context, c client.Client, secret *corev1.Secret) error {
 	return nil
 }
 
-// read is the first Secret; nil when there is none.
-func read(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform) (*corev1.Secret, error) {
+// read is the first Secret of what waits: of that backend, else of another; nil when there is none.
+func read(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform, backend string) (*corev1.Secret, error) {
+	for _, name := range names(owner, backend) {
+		secret, err := get(ctx, c, owner.Namespace, name)
+		if err != nil || secret != nil {
+			return secret, err
+		}
+	}
+	return nil, nil
+}
+
+// get reads a Secret; nil when there is none.
+func get(ctx context.Context, c client.Reader, namespace, name string) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
-	key := client.ObjectKey{Namespace: owner.Namespace, Name: SecretName(owner)}
+	key := client.ObjectKey{Namespace: namespace, Name: name}
 	if err := c.Get(ctx, key, secret); err != nil {
 		if apierrors.IsNotFound(err) {
 			return nil, nil
@@ -138,9 +167,9 @@ func partsOf(secret *corev1.Secret) []string {
 	return strings.Fields(secret.Annotations[partsAnnotation])
 }
 
-// Load reads the rescued state of an object; nil when there is none.
-func Load(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform) (*State, error) {
-	secret, err := read(ctx, c, owner)
+// Load reads a rescued state of an object: the one of that backend, else one of another; nil when there is none.
+func Load(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform, backend string) (*State, error) {
+	secret, err := read(ctx, c, owner, backend)
 	if err != nil || secret == nil {
 		return nil, err
 	}
@@ -163,12 +192,13 @@ func Load(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform) (*Sta
 	}
 	return &State{
 		Backend: secret.Annotations[backendAnnotation], Lineage: secret.Annotations[lineageAnnotation], Serial: serial, Content: content,
+		Secret: secret.Name,
 	}, nil
 }
 
-// Remove deletes the rescued state of an object; that there is none is success.
-func Remove(ctx context.Context, c client.Client, owner *v1alpha2.Terraform) error {
-	secret, err := read(ctx, c, owner)
+// Remove deletes a rescued state; that it is gone is success.
+func Remove(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, kept *State) error {
+	secret, err := get(ctx, c, owner.Namespace, kept.Secret)
 	if err != nil || secret == nil {
 		return err
 	}
