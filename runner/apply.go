@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -132,7 +133,7 @@ func (j *job) fixVariables(ctx context.Context, planned map[string]any) error {
 	if err != nil {
 		return fmt.Errorf("encode the plan's variables: %w", err)
 	}
-	j.toKeep = &keepsake.Kept{Variables: file, Secrets: read.Secrets}
+	j.toKeep = &keepsake.Kept{Variables: file, Secrets: slices.Concat(read.Secrets, j.podSecrets)}
 	if err := j.writeModuleFile(variablesFile, file); err != nil {
 		return err
 	}

@@ -51,7 +51,6 @@ func Execute(ctx context.Context, cfg Config, name string) error {
 func (j *job) execute(ctx context.Context) error {
 	ctx, stop := j.listen(ctx)
 	defer stop()
-	j.secrets.add(podSecrets(ctx, &j.cfg, j.run)...)
 	return j.finish(ctx, j.work(ctx))
 }
 
@@ -70,6 +69,7 @@ type job struct {
 	// interrupt ends the context of all steps.
 	interrupt context.CancelCauseFunc
 
+	podSecrets    []string                 // hidePodSecrets: what the environment has of Secrets
 	access        cloudAccess              // claim: to the service of spec.cloud
 	trusted       bool                     // guard: the state is what the last run left
 	made          *job                     // takeOver: the run that has made the plan, in this pod
@@ -142,7 +142,8 @@ func (j *job) steps() []step {
 // work does the steps. Its error is a *failure.
 func (j *job) work(ctx context.Context) error {
 	j.tidyUp(ctx)
-	if err := j.walk(ctx, j.steps()); err != nil {
+	first := step{v1alpha2.StepClaim, j.hidePodSecrets} // nothing is started before
+	if err := j.walk(ctx, append([]step{first}, j.steps()...)); err != nil {
 		return err
 	}
 	return j.walk(ctx, j.checks())

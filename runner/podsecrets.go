@@ -2,18 +2,35 @@ package runner
 
 import (
 	"context"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/inputs"
 )
 
-// podSecrets are what this pod was given of Secrets in its environment: the engine and all that it starts can say it. A Secret
-// that this account may not read keeps no run from its work.
-func podSecrets(ctx context.Context, cfg *Config, run *v1alpha2.TerraformRun) []string {
-	pod := &run.Spec.Terraform.RunnerPodTemplate.Spec
-	values, err := inputs.NewReader(cfg.Client, run.Namespace).Environment(ctx, pod, cfg.Getenv)
-	if err != nil {
-		cfg.Log.Info("values in the environment can't be hidden where the engine says them", "error", err.Error())
+// podSecretsPatience is how long a Secret is asked for that this account may not read: a RoleBinding takes effect a moment late.
+const podSecretsPatience = 5 * time.Second
+
+// hidePodSecrets makes known what this pod was given of Secrets in its environment: the engine and all that it starts can say
+// it. A Secret that this account may not read, or that is gone by now, keeps no run from its work; not knowing does.
+func (j *job) hidePodSecrets(ctx context.Context) error {
+	pod, start := &j.run.Spec.Terraform.RunnerPodTemplate.Spec, j.cfg.Now()
+	err := retry(ctx, apiPatience, func(ctx context.Context) (err error) {
+		j.podSecrets, err = inputs.NewReader(j.cfg.Client, j.run.Namespace).Environment(ctx, pod, j.cfg.Getenv)
+		if apierrors.IsForbidden(err) && j.cfg.Now().Sub(start) > podSecretsPatience {
+			return &lasting{err}
+		}
+		return err
+	})
+	j.secrets.add(j.podSecrets...)
+	if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
+		j.log.Info("values in the environment can't be hidden where the engine says them", "error", err.Error())
+		return nil
 	}
-	return values
+	if err != nil {
+		return fail(v1alpha2.ReasonVarsGenerationFailed, err)
+	}
+	return nil
 }

@@ -17,9 +17,8 @@ import (
 // unlocker knows which lock a run may release: the one of the ID that it was ordered to, and those of pods whose processes
 // have provably ended. Any other lock stays.
 type unlocker struct {
-	client    client.Client
-	namespace string
-	order     *v1alpha2.Unlock
+	client client.Client
+	run    *v1alpha2.TerraformRun
 	// own is the hostname of this pod, where all processes that could hold a lock have ended; "" where that is not known.
 	own string
 	// asked is when the command began that met the lock. Some backends show in the holder's place what the command would have
@@ -29,7 +28,7 @@ type unlocker struct {
 }
 
 func (j *job) unlocker() unlocker {
-	return unlocker{client: j.cfg.Client, namespace: j.run.Namespace, order: j.run.Spec.Unlock, log: j.log}
+	return unlocker{client: j.cfg.Client, run: j.run, log: j.log}
 }
 
 // may says whether the lock may be released. A lock's "Who" is user@hostname, as both engines write it.
@@ -42,13 +41,14 @@ func (u unlocker) may(ctx context.Context, info *v1alpha2.LockInfo) (bool, error
 		created, known := lockTime(info.Created)
 		return known && created.Before(u.asked), nil
 	}
-	if u.order == nil {
+	order := u.run.Spec.Unlock
+	if order == nil {
 		return false, nil
 	}
-	if host != "" && (slices.Contains(u.order.Hostnames, host) || takenBy(u.order.FormerRunner, host, info)) {
+	if host != "" && (slices.Contains(order.Hostnames, host) || takenBy(order.FormerRunner, host, info)) {
 		return true, nil
 	}
-	if u.order.ID != info.ID {
+	if order.ID != info.ID {
 		return false, nil
 	}
 	atWork, err := u.runAtWork(ctx, host)
@@ -68,20 +68,26 @@ func takenBy(former *v1alpha2.FormerRunner, host string, info *v1alpha2.LockInfo
 	return known && !created.Before(former.StartedAt.Time) && created.Before(former.EndedAt.Add(time.Second))
 }
 
-// runAtWork is the name of the run of this namespace that works on that host, "" for none. An order does not release its
-// lock: two objects may share a state.
+// runAtWork is the name of the run of this namespace that may hold the lock, "" for none. An order does not release it: two
+// objects may share a state.
 func (u unlocker) runAtWork(ctx context.Context, host string) (string, error) {
 	var runs v1alpha2.TerraformRunList
-	if err := u.client.List(ctx, &runs, client.InNamespace(u.namespace)); err != nil {
+	if err := u.client.List(ctx, &runs, client.InNamespace(u.run.Namespace)); err != nil {
 		return "", fmt.Errorf("list runs, to see whether one holds the lock: %w", err)
 	}
-	for i := range runs.Items {
-		run := &runs.Items[i]
-		if run.Spec.Hostname == host && run.Status.Runner != nil && !run.Finished() {
-			return run.Name, nil
+	return u.holder(runs.Items, host), nil
+}
+
+// holder is the run that works on that host, or, where the backend tells no host, another one with the same backend.
+func (u unlocker) holder(runs []v1alpha2.TerraformRun, host string) string {
+	for i := range runs {
+		run := &runs[i]
+		holds := run.Spec.Hostname == host || host == "" && run.Spec.Backend == u.run.Spec.Backend
+		if holds && run.Name != u.run.Name && run.Status.Runner != nil && !run.Finished() {
+			return run.Name
 		}
 	}
-	return "", nil
+	return ""
 }
 
 // unlock releases the lock in the Lease of the kubernetes backend, if that is ordered. A free one is free: then the engine

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
@@ -52,7 +53,7 @@ func (j *job) variables(ctx context.Context) ([]byte, error) {
 	}
 	j.secrets.add(read.Secrets...)
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inputs = append(s.Inputs, read.Read...) })
-	j.toKeep = &keepsake.Kept{Variables: read.File, Secrets: read.Secrets}
+	j.toKeep = &keepsake.Kept{Variables: read.File, Secrets: slices.Concat(read.Secrets, j.podSecrets)}
 	return j.overKept(read.File)
 }
 

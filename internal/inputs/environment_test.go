@@ -5,7 +5,9 @@ import (
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/inputs"
@@ -14,7 +16,7 @@ import (
 func TestReader_EnvironmentIsThatOfSecrets(t *testing.T) {
 	g := NewWithT(t)
 	namespace := api.Namespace(t)
-	api.Create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "all"}, StringData: map[string]string{"a": "changed since", "b": "x"}})
+	api.Create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "all"}, StringData: map[string]string{"a": "changed since", "b": "x", "c": "x"}})
 	named := func(name string) corev1.LocalObjectReference { return corev1.LocalObjectReference{Name: name} }
 	pod := &v1alpha2.RunnerPodSpec{
 		Env: []corev1.EnvVar{
@@ -24,12 +26,14 @@ func TestReader_EnvironmentIsThatOfSecrets(t *testing.T) {
 		},
 		EnvFrom: []corev1.EnvFromSource{
 			{Prefix: "OF_", SecretRef: &corev1.SecretEnvSource{LocalObjectReference: named("all")}},
-			{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: named("absent")}},
+			{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: named("absent"), Optional: ptr.To(true)}},
+			{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: named("gone")}},
 			{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: named("map")}},
 		},
 	}
-	has := map[string]string{"PLAIN": "plain", "ONE": "hidden1", "MAP": "public", "OF_a": "hidden2", "a": "other"}
+	has := map[string]string{"PLAIN": "plain", "ONE": "hidden1", "MAP": "public", "OF_a": "hidden2", "OF_c": "true", "a": "other"}
 	values, err := inputs.NewReader(api.Client, namespace).Environment(t.Context(), pod, func(name string) string { return has[name] })
-	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(apierrors.IsNotFound(err)).To(BeTrue())
+	g.Expect(err).To(MatchError(`spec.runnerPodTemplate.spec.envFrom[2].secretRef: Secret "` + namespace + `/gone" does not exist; create it, or set optional to true`))
 	g.Expect(values).To(Equal([]string{"hidden1", "hidden2"}), "as the pod has them, and what it has not is left out")
 }

@@ -28,6 +28,10 @@ var cloudLock = regexp.MustCompile(`\(lock ID: "([^"]+)"\)`)
 // itself; OpenTofu what the holder has, unless the server's answer can't be read.
 var httpLock = regexp.MustCompile(`HTTP remote state already locked(?:: ID=(\S*))?`)
 
+// selfShown are the texts of the pg backend, which shows behind them what the engine would have written of itself, and nothing of
+// the holder: its locks end with the session of the database.
+var selfShown = regexp.MustCompile(`(?i)workspace is already locked: |already locked for workspace creation: `)
+
 // FromText says whether a diagnostic of the engine (summary and detail together, plain or in a box) means that
 // someone else holds the lock, and if so what it tells of the holder: with a lost race, nothing. Other failures to
 // lock, like a missing right, are none of ours.
@@ -43,6 +47,9 @@ func FromText(text string) (*v1alpha2.LockInfo, bool) {
 	joined := strings.Join(lines(detail), " ")
 	if id := cloudLock.FindStringSubmatch(joined); id != nil {
 		return &v1alpha2.LockInfo{ID: bounded(id[1])}, true
+	}
+	if selfShown.MatchString(joined) {
+		return &v1alpha2.LockInfo{}, true
 	}
 	info := parseInfo(detail)
 	if id := httpLock.FindStringSubmatch(joined); id != nil && bounded(id[1]) != info.ID {

@@ -53,6 +53,10 @@ func TestFromText_KnowsALockThatSomeoneElseHas(t *testing.T) {
 			&v1alpha2.LockInfo{ID: "77aa", Who: "ann@desk"}},
 		{"held, of a cloud block, which shows what it would have written itself", "Error acquiring the state lock\n\nError message: workspace already locked (lock ID:\n" +
 			"\"acme/net\")\nLock Info:\n  ID:        ab12\n  Who:       root@vm\n", &v1alpha2.LockInfo{ID: "acme/net"}},
+		{"held, of the pg backend, which shows itself", "Error acquiring the state lock\n\nError message: Workspace is already locked: default\n" +
+			"Lock Info:\n  ID:        77aa\n  Who:       root@vm\n", &v1alpha2.LockInfo{}},
+		{"held, of the pg backend, which makes the workspace", "Error acquiring the state lock\n\nError message: Cannot lock workspace; already locked for workspace\n" +
+			"creation: default\nLock Info:\n  ID:        77aa\n  Who:       root@vm\n", &v1alpha2.LockInfo{}},
 		{"held, of the http backend, by OpenTofu: the holder's", "Error acquiring the state lock\n\nError message: HTTP remote state already locked: ID=ab12\n" +
 			"Lock Info:\n  ID:        ab12\n  Who:       ann@desk\n", &v1alpha2.LockInfo{ID: "ab12", Who: "ann@desk"}},
 		{"held, of the http backend, by Terraform, which shows itself", "Error acquiring the state lock\n\nError message: HTTP remote state already locked: ID=ab12\n" +

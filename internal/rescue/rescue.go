@@ -43,6 +43,9 @@ const (
 	serialAnnotation  = "infra.contrib.fluxcd.io/rescued-serial"
 	backendAnnotation = "infra.contrib.fluxcd.io/rescued-backend"
 	partsAnnotation   = "infra.contrib.fluxcd.io/rescued-parts"
+
+	// label of the first Secret of each rescued state; its value is the object's name, made safe.
+	label = "infra.contrib.fluxcd.io/rescued-state-of"
 )
 
 // State that could not be written.
@@ -92,13 +95,14 @@ func Save(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, s *St
 	}
 	parts := bundle.Chunks(packed)
 	first, rest := parts[0], parts[1:]
-	restNames := partNames(owner, packed, len(rest))
+	restNames := partNames(owner, s.Backend, packed, len(rest))
 	for i, part := range rest {
 		if err := put(ctx, c, secretOf(owner, restNames[i], part)); err != nil {
 			return err
 		}
 	}
 	secret := secretOf(owner, s.Secret, first)
+	secret.Labels[label] = v1alpha2.SafeLabelValue(owner.Name)
 	secret.Annotations = map[string]string{
 		lineageAnnotation: s.Lineage, serialAnnotation: strconv.FormatInt(s.Serial, 10), backendAnnotation: s.Backend,
 	}
@@ -112,10 +116,10 @@ func Save(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, s *St
 }
 
 // partNames are those of the Secrets for the rest. They change with the content, so that those of an older state stay whole.
-func partNames(owner *v1alpha2.Terraform, packed []byte, count int) []string {
+func partNames(owner *v1alpha2.Terraform, backend string, packed []byte, count int) []string {
 	names := make([]string, 0, count)
 	for i := range count {
-		suffix := fmt.Sprintf("-%s-%d", digits(string(packed)), i+1)
+		suffix := fmt.Sprintf("-%s-%d", digits(backend+string(packed)), i+1)
 		names = append(names, v1alpha2.SafeObjectName(prefix, owner.Name, suffix))
 	}
 	return names
@@ -136,7 +140,7 @@ func put(ctx context.Context, c client.Client, secret *corev1.Secret) error {
 	return nil
 }
 
-// read is the first Secret of what waits: of that backend, else of another; nil when there is none.
+// read is the first Secret of that backend, else the one in which another began; nil when there is neither.
 func read(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform, backend string) (*corev1.Secret, error) {
 	for _, name := range names(owner, backend) {
 		secret, err := get(ctx, c, owner.Namespace, name)
@@ -160,6 +164,20 @@ func get(ctx context.Context, c client.Reader, namespace, name string) (*corev1.
 	return secret, nil
 }
 
+// ofAny is the first Secret of some rescued state of the object; nil when there is none, or this account may not list.
+func ofAny(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform) (*corev1.Secret, error) {
+	items, err := bundle.List(ctx, c, owner, label)
+	if err != nil && !apierrors.IsForbidden(err) {
+		return nil, fmt.Errorf("list rescued states: %w", err)
+	}
+	for i := range items {
+		if slices.ContainsFunc(items[i].OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == owner.UID }) {
+			return get(ctx, c, owner.Namespace, items[i].Name)
+		}
+	}
+	return nil, nil
+}
+
 func partsOf(secret *corev1.Secret) []string {
 	if secret == nil {
 		return nil
@@ -170,6 +188,9 @@ func partsOf(secret *corev1.Secret) []string {
 // Load reads a rescued state of an object: the one of that backend, else one of another; nil when there is none.
 func Load(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform, backend string) (*State, error) {
 	secret, err := read(ctx, c, owner, backend)
+	if err == nil && secret == nil {
+		secret, err = ofAny(ctx, c, owner)
+	}
 	if err != nil || secret == nil {
 		return nil, err
 	}

@@ -69,6 +69,7 @@ func TestState_OfEachBackendIsKept(t *testing.T) {
 	g.Expect(load("third")).To(Equal(first), "so that it is said that there is one")
 
 	g.Expect(rescue.Remove(t.Context(), api.Client, tf, first)).To(Succeed())
+	g.Expect(load("third")).To(Equal(second))
 	second = save("second", 2, 1<<10)
 	g.Expect(load("second")).To(Equal(second), "not its older one")
 	g.Expect(rescued(t, tf)).To(ConsistOf(second.Secret))

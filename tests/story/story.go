@@ -4,6 +4,7 @@ package story
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -95,12 +96,19 @@ func New(t *testing.T, system *local.System, files map[string]string) *Story {
 
 // suspend spares the tests that follow the retries of what this one leaves.
 func (s *Story) suspend() {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	list := &infrav1.TerraformList{}
-	s.Expect(s.System.Client.List(s.Ctx, list, client.InNamespace(s.Tenant.Namespace))).To(Succeed())
+	err := s.System.Client.List(ctx, list, client.InNamespace(s.Tenant.Namespace))
 	for i := range list.Items {
 		patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"suspend":true}}`))
-		s.Expect(client.IgnoreNotFound(s.System.Client.Patch(s.Ctx, &list.Items[i], patch))).To(Succeed())
+		err = errors.Join(err, client.IgnoreNotFound(s.System.Client.Patch(ctx, &list.Items[i], patch)))
 	}
+	if s.t.Failed() && err != nil {
+		s.t.Logf("suspending what the test leaves: %v", err)
+		return
+	}
+	s.Expect(err).NotTo(HaveOccurred())
 }
 
 // Create makes a Terraform object named net, as short as users write it.

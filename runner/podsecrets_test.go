@@ -1,0 +1,64 @@
+package runner_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+// TestPodSecrets_AreKnownBeforeAnythingIsStarted: an API server that gives no answer for a while costs no secret, and an account
+// without the right to read one costs no run.
+func TestPodSecrets_AreKnownBeforeAnythingIsStarted(t *testing.T) {
+	const value = "hunter2-of-the-pod"
+	for _, tc := range []struct {
+		reason string
+		fails  int32
+		err    error
+		hidden bool
+		logged string
+	}{
+		{"it is read", 0, nil, true, ""},
+		{"the API server is away for a moment", 3, apierrors.NewServiceUnavailable("restarting"), true, ""},
+		{"the right takes effect late", 2, apierrors.NewForbidden(corev1.Resource("secrets"), "all", nil), true, ""},
+		{"the right is missing", 1 << 20, apierrors.NewForbidden(corev1.Resource("secrets"), "all", nil), false, "values in the environment can't be hidden"},
+		{"the Secret has gone", 1 << 20, apierrors.NewNotFound(corev1.Resource("secrets"), "all"), false, `/all\" does not exist`},
+	} {
+		t.Run(tc.reason, func(t *testing.T) {
+			g := NewWithT(t)
+			w := newWorld(t, map[string]string{"main.tf": "variable \"word\" {}\noutput \"word\" { value = var.word }\n"}, func(s *v1alpha2.TerraformSpec) {
+				s.RunnerPodTemplate.Spec.EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "all"}}}}
+			})
+			api.Create(t, &corev1.Secret{
+				ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "all"}, StringData: map[string]string{"TF_VAR_word": value},
+			})
+			t.Setenv("TF_VAR_word", value)
+			var fails atomic.Int32
+			fails.Store(tc.fails)
+			w.cfg.Client = interceptor.NewClient(w.cfg.Client, interceptor.Funcs{
+				Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+					if key.Name == "all" && fails.Add(-1) >= 0 {
+						return tc.err
+					}
+					return c.Get(ctx, key, o, opts...)
+				},
+			})
+			got := w.plan()
+			g.Expect(got.Status.Plan.Rendered).To(ContainSubstring("word"))
+			if tc.hidden {
+				g.Expect(got.Status.Plan.Rendered).NotTo(ContainSubstring(value))
+				g.Expect(w.log.String()).NotTo(ContainSubstring(value))
+				return
+			}
+			g.Expect(w.log.String()).To(ContainSubstring(tc.logged))
+		})
+	}
+}
