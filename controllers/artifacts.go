@@ -64,8 +64,7 @@ type ArtifactHandler struct {
 	upstream *retryablehttp.Client
 	streams  *semaphore.Weighted
 	mux      *http.ServeMux
-	stopping context.Context
-	stop     context.CancelFunc
+	waiting  waitingRequests
 }
 
 // refusal is an answer without an artifact: a status and a text for the runner's log.
@@ -98,7 +97,6 @@ func NewArtifactHandler(opts ArtifactOptions) *ArtifactHandler {
 		streams:  semaphore.NewWeighted(opts.Streams),
 		mux:      http.NewServeMux(),
 	}
-	h.stopping, h.stop = context.WithCancel(context.Background())
 	h.mux.HandleFunc(artifactPath, h.serve)
 	return h
 }
@@ -139,11 +137,11 @@ func (h *ArtifactHandler) serve(w http.ResponseWriter, r *http.Request) {
 	namespace, name := r.PathValue("namespace"), r.PathValue("run")
 	log := logf.FromContext(ctx).WithName("artifacts").WithValues("namespace", namespace, "run", name)
 
-	begun := context.AfterFunc(h.stopping, cancel)
-	defer begun()
+	h.waiting.add(r, cancel)
+	defer h.waiting.done(r)
 	address, err := h.authorize(ctx, r, namespace, name)
 	if err == nil {
-		err = h.stream(ctx, w, address, begun)
+		err = h.stream(ctx, w, r, address)
 	}
 	if err == nil {
 		log.V(1).Info("artifact served")
@@ -158,7 +156,7 @@ func (h *ArtifactHandler) answer(w http.ResponseWriter, log logr.Logger, err err
 		log.Error(err, "the artifact was cut off")
 		panic(http.ErrAbortHandler) // the only way to tell the client that what it has is not all
 	}
-	if h.stopping.Err() != nil {
+	if h.waiting.stopped() {
 		no = refuse(http.StatusServiceUnavailable, err, "the controller is stopping; try again")
 	}
 	log.Info("artifact refused", "status", no.status, "text", no.text, "cause", fmt.Sprint(no.cause))
@@ -169,11 +167,10 @@ func (h *ArtifactHandler) answer(w http.ResponseWriter, log logr.Logger, err err
 }
 
 // Stop ends the requests whose streams have not begun: they might wait for an artifact's server for minutes.
-func (h *ArtifactHandler) Stop() { h.stop() }
+func (h *ArtifactHandler) Stop() { h.waiting.stop() }
 
-// stream copies the artifact to w. Its error is a refusal as long as nothing was written. From begun on, which is false
-// when it comes too late, a stop lets it finish.
-func (h *ArtifactHandler) stream(ctx context.Context, w http.ResponseWriter, address string, begun func() bool) error {
+// stream copies the artifact to w. Its error is a refusal as long as nothing was written. From then on a stop lets it finish.
+func (h *ArtifactHandler) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, address string) error {
 	if err := h.admit(ctx); err != nil {
 		return err
 	}
@@ -183,8 +180,8 @@ func (h *ArtifactHandler) stream(ctx context.Context, w http.ResponseWriter, add
 		return err
 	}
 	defer resp.Body.Close()
-	if !begun() {
-		return refuse(http.StatusServiceUnavailable, h.stopping.Err(), "the stream would be cut")
+	if !h.waiting.done(r) {
+		return refuse(http.StatusServiceUnavailable, nil, "the stream would be cut")
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	if length := resp.Header.Get("Content-Length"); length != "" {
