@@ -60,7 +60,5 @@ func ForgetFailures(st *v1alpha2.TerraformStatus) { st.ReconciliationFailures, s
 // retriesApply says of a plan with changes that it is the first half of another try of an apply that has failed: such a
 // plan is no success yet.
 func retriesApply(st *v1alpha2.TerraformStatus, run *v1alpha2.TerraformRun) bool {
-	last := st.LastFailure
-	changes := run.Status.Plan != nil && run.Status.Plan.HasChanges
-	return changes && last != nil && last.Operation == v1alpha2.OperationApply && last.Target == run.Spec.Target
+	return run.Status.Plan != nil && run.Status.Plan.HasChanges && triedToApply(st, run)
 }

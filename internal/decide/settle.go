@@ -20,7 +20,7 @@ func Settle(tf *v1alpha2.Terraform, run *v1alpha2.TerraformRun, now time.Time, a
 		return
 	}
 	st.ActiveRun = nil
-	s := settlement{tf, run, metav1.NewTime(now), approvalTTL}
+	s := settlement{tf, run, metav1.NewTime(now), approvalTTL, triedToApply(st, run)}
 	s.common()
 	if run.Spec.Session != nil {
 		s.session()
@@ -50,6 +50,9 @@ type settlement struct {
 	run *v1alpha2.TerraformRun
 	now metav1.Time
 	ttl time.Duration
+	// tried says that the run that failed last was an apply of the same. When nothing is left to apply, it has done all, whatever
+	// it could report.
+	tried bool
 }
 
 func (s settlement) set(conditionType string, status metav1.ConditionStatus, reason, message string) {
@@ -181,6 +184,9 @@ func (s settlement) planned() {
 	p := s.run.Status.Plan
 	if p == nil || !p.HasChanges {
 		s.nothingToApply()
+		if s.tried {
+			s.inEffect()
+		}
 		return
 	}
 	st.Plan.Summary = p.Short
@@ -216,6 +222,11 @@ func (s settlement) nothingToApply() {
 	s.set(v1alpha2.ConditionPlan, metav1.ConditionFalse, v1alpha2.ReasonPlannedNoChanges, message)
 }
 
+func triedToApply(st *v1alpha2.TerraformStatus, run *v1alpha2.TerraformRun) bool {
+	last := st.LastFailure
+	return last != nil && last.Operation == v1alpha2.OperationApply && last.Target == run.Spec.Target
+}
+
 func (s settlement) applied() {
 	st := &s.tf.Status
 	s.succeeded()
@@ -226,11 +237,16 @@ func (s settlement) applied() {
 	s.useUp()
 	st.AppliesCompleted++
 	st.Plan.Destroyed = s.run.Spec.Terraform.Destroy
-	st.LastAppliedRevision = s.run.Spec.Source.Revision
 	st.Plan.AppliedTarget = s.run.Spec.Target
 	if s.run.Spec.Plan != nil {
 		st.Plan.LastApplied = s.run.Spec.Plan.ID
 	}
+	s.inEffect()
+}
+
+// inEffect: an apply has brought about what the run's revision and spec describe.
+func (s settlement) inEffect() {
+	s.tf.Status.LastAppliedRevision = s.run.Spec.Source.Revision
 	message := "Applied successfully"
 	if s.run.Spec.Terraform.Destroy {
 		message = "Destroy applied successfully"

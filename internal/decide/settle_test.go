@@ -165,6 +165,32 @@ func TestSettle_Apply(t *testing.T) {
 	g.Expect(apimeta.FindStatusCondition(st.Conditions, v1alpha2.ConditionOutput).Reason).To(Equal(v1alpha2.ReasonOutputsWritten))
 }
 
+// TestSettle_AnApplyOfWhichNothingIsLeftWasOne: a runner that was killed after the engine had ended has applied its revision.
+func TestSettle_AnApplyOfWhichNothingIsLeftWasOne(t *testing.T) {
+	for name, tc := range map[string]struct {
+		failed v1alpha2.FailedRun
+		change []func(*v1alpha2.TerraformRun)
+		want   string
+	}{
+		"nothing is left":             {v1alpha2.FailedRun{Operation: v1alpha2.OperationApply, Target: "here"}, nil, "main@sha1:aaaa"},
+		"something is left":           {v1alpha2.FailedRun{Operation: v1alpha2.OperationApply, Target: "here"}, []func(*v1alpha2.TerraformRun){withChanges}, "main@sha1:before"},
+		"the apply was of another":    {v1alpha2.FailedRun{Operation: v1alpha2.OperationApply, Target: "there"}, nil, "main@sha1:before"},
+		"it was a plan that had gone": {v1alpha2.FailedRun{Operation: v1alpha2.OperationPlan, Target: "here"}, nil, "main@sha1:before"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			tf := activeTerraform()
+			tf.Status.LastAppliedRevision, tf.Status.LastFailure = "main@sha1:before", &tc.failed
+			apimeta.SetStatusCondition(&tf.Status.Conditions, metav1.Condition{
+				Type: v1alpha2.ConditionApply, Status: metav1.ConditionFalse, Reason: v1alpha2.ReasonAppliedFail,
+			})
+			Settle(tf, finishedRun(v1alpha2.OperationPlan, v1alpha2.RunSucceeded, tc.change...), now, day)
+			g.Expect(tf.Status.LastAppliedRevision).To(Equal(tc.want))
+			g.Expect(apimeta.IsStatusConditionTrue(tf.Status.Conditions, v1alpha2.ConditionApply)).To(Equal(tc.want == "main@sha1:aaaa"))
+		})
+	}
+}
+
 // TestSettle_RecordsRevisions: what was tried last is recorded, whatever came of it; what was planned, only with a plan.
 func TestSettle_RecordsRevisions(t *testing.T) {
 	compat.Shows(t, "status.lastAttemptedRevision", "status.lastPlannedRevision", "status.lastPlannedGeneration",

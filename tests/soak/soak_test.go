@@ -183,8 +183,8 @@ func why(tf *infrav1.Terraform, revision string) string {
 		return "not gone"
 	case tf.Status.ActiveRun != nil:
 		return "run " + tf.Status.ActiveRun.Name
-	case tf.Status.LastAppliedRevision != revision:
-		return "applied " + tf.Status.LastAppliedRevision + ", not " + revision
+	case tf.Status.LastPlannedRevision != revision: // Ready says that nothing is left of it to be applied
+		return "planned " + tf.Status.LastPlannedRevision + ", not " + revision
 	case ready == nil:
 		return "without a condition"
 	case ready.Status != metav1.ConditionTrue:
