@@ -3,6 +3,7 @@ package config_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -71,6 +72,7 @@ func as(t *testing.T, user string) client.Client {
 	t.Helper()
 	config := rest.CopyConfig(api.Config)
 	config.Impersonate.UserName = user
+	config.Wrap(func(rt http.RoundTripper) http.RoundTripper { return patient{rt} })
 	c, err := apiserver.NewClient(config)
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	return c
