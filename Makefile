@@ -91,7 +91,7 @@ clean: down ## Stop the local cluster and remove what was built here; the per-us
 
 .PHONY: test
 test: companions build image-runner verify test-unit test-e2e ## Run every test: the one command of CI
-	@awk -v summary=1 -f hack/test-report.awk build/test/*.log
+	@awk -v summary=1 -f hack/test-report.awk build/test/{api,unit,e2e,faults}.log
 
 .PHONY: test-all
 test-all: test test-engines test-race fuzz faults soak ## All there is: make test, Terraform's engines, race detector, fuzzing, the long fault tests, the soak
