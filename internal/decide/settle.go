@@ -20,7 +20,7 @@ func Settle(tf *v1alpha2.Terraform, run *v1alpha2.TerraformRun, now time.Time, a
 		return
 	}
 	st.ActiveRun = nil
-	s := settlement{tf, run, metav1.NewTime(now), approvalTTL, triedToApply(st, run)}
+	s := settlement{tf, run, metav1.NewTime(now), approvalTTL, triedToApply(st, run) && apimeta.IsStatusConditionFalse(st.Conditions, v1alpha2.ConditionApply)}
 	s.common()
 	if run.Spec.Session != nil {
 		s.session()
@@ -50,8 +50,8 @@ type settlement struct {
 	run *v1alpha2.TerraformRun
 	now metav1.Time
 	ttl time.Duration
-	// tried says that the run that failed last was an apply of the same. When nothing is left to apply, it has done all, whatever
-	// it could report.
+	// tried says that the run that failed last was an apply of the same, and that one was begun. When nothing is left to apply, it
+	// has done all, whatever it could report.
 	tried bool
 }
 

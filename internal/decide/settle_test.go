@@ -191,6 +191,16 @@ func TestSettle_AnApplyOfWhichNothingIsLeftWasOne(t *testing.T) {
 	}
 }
 
+func TestSettle_AnApplyThatNeverBeganHasAppliedNothing(t *testing.T) {
+	g := NewWithT(t)
+	tf := activeTerraform()
+	tf.Status.LastAppliedRevision = "main@sha1:before"
+	tf.Status.LastFailure = &v1alpha2.FailedRun{Operation: v1alpha2.OperationApply, Target: "here"}
+	Settle(tf, finishedRun(v1alpha2.OperationPlan, v1alpha2.RunSucceeded), now, day)
+	g.Expect(tf.Status.LastAppliedRevision).To(Equal("main@sha1:before"))
+	g.Expect(apimeta.FindStatusCondition(tf.Status.Conditions, v1alpha2.ConditionApply)).To(BeNil())
+}
+
 // TestSettle_RecordsRevisions: what was tried last is recorded, whatever came of it; what was planned, only with a plan.
 func TestSettle_RecordsRevisions(t *testing.T) {
 	compat.Shows(t, "status.lastAttemptedRevision", "status.lastPlannedRevision", "status.lastPlannedGeneration",

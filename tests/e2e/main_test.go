@@ -3,8 +3,6 @@ package e2e
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -24,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(local.Run(m, "e2e", &system, func(_ context.Context, dir string) (local.Options, error) {
 		empty := filepath.Join(dir, "empty-image")
 		var err error
-		if metricsAddress, err = freeAddress(); err != nil {
+		if metricsAddress, err = local.FreeAddress(); err != nil {
 			return local.Options{}, err
 		}
 		return local.Options{
@@ -41,12 +39,4 @@ func makeEmptyImage(dir string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "image.json"), []byte(`{"env": ["PATH=/none", "HOME=/home/runner"], "user": 65532}`), 0o644)
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("finding a free port: %w", err)
-	}
-	return l.Addr().String(), l.Close()
 }

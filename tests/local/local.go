@@ -105,11 +105,11 @@ func (s *System) StartController(ctx context.Context, name string, args ...strin
 	if err != nil {
 		return nil, err
 	}
-	health, err := freeAddress()
+	health, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	artifacts, err := freeAddress()
+	artifacts, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,8 @@ func awaitReady(ctx context.Context, url string, p *cluster.Process) error {
 	return nil
 }
 
-func freeAddress() (string, error) {
+// FreeAddress is one of loopback on which nobody listens.
+func FreeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("finding a free port: %w", err)

@@ -6,7 +6,6 @@ package soak
 import (
 	"context"
 	"flag"
-	"net"
 	"os"
 	"testing"
 	"time"
@@ -30,12 +29,9 @@ var (
 func TestMain(m *testing.M) {
 	node.MaybeChild()
 	flag.Parse()
-	os.Exit(local.Run(m, "soak", &system, func(ctx context.Context, _ string) (local.Options, error) {
-		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return local.Options{}, err
-		}
-		metrics = listener.Addr().String()
-		return local.Options{Proxied: true, ControllerArgs: []string{"--metrics-addr=" + metrics, "--log-level=info"}}, listener.Close()
+	os.Exit(local.Run(m, "soak", &system, func(context.Context, string) (local.Options, error) {
+		var err error
+		metrics, err = local.FreeAddress()
+		return local.Options{Proxied: true, ControllerArgs: []string{"--metrics-addr=" + metrics, "--log-level=info"}}, err
 	}))
 }
