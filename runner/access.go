@@ -201,8 +201,8 @@ func quoted(text string) string {
 }
 
 // dropAccess removes the credentials once nothing of this pod needs them any more.
-func (j *job) dropAccess() {
-	if err := j.cfg.accessTo(j.owner.Name).remove(); err != nil {
-		j.log.Info("the credentials for modules are left until the pod is deleted", "error", err.Error())
+func (a *assignment) dropAccess() {
+	if err := a.cfg.accessTo(a.owner.Name).remove(); err != nil {
+		a.log.Info("the credentials for modules are left until the pod is deleted", "error", err.Error())
 	}
 }

@@ -18,113 +18,113 @@ import (
 	"github.com/terraform-controller/terraform-controller/runner/engine"
 )
 
-// loadPlan gets exactly the plan that the run names, and what travels with it, before init: init has to find the
+// load gets exactly the plan that the run names, and what travels with it, before init: init has to find the
 // plan's lock file.
-func (j *job) loadPlan(ctx context.Context) error {
-	wanted := j.run.Spec.Plan
+func (a *applier) load(ctx context.Context) error {
+	wanted := a.run.Spec.Plan
 	if wanted == nil {
 		return fail(v1alpha2.ReasonPlanNotApplicable, errors.New("the run names no plan"))
 	}
-	stored, err := planstore.Load(ctx, j.cfg.Client, j.owner, j.spec.GetWorkspace(), wanted.Digest)
+	stored, err := planstore.Load(ctx, a.cfg.Client, a.owner, a.spec.GetWorkspace(), wanted.Digest)
 	if err != nil {
 		if _, unfit := errors.AsType[*planstore.Error](err); unfit {
 			return fail(v1alpha2.ReasonPlanNotApplicable, err)
 		}
 		return fail(v1alpha2.ReasonTFExecApplyFailed, fmt.Errorf("load the plan: %w", err))
 	}
-	if err := j.applicable(stored); err != nil {
+	if err := a.applicable(stored); err != nil {
 		return fail(v1alpha2.ReasonPlanNotApplicable, err)
 	}
-	if j.engine != nil { // of the pod that has made a plan; else it is chosen after the plan
-		if err := (choice{planned: stored}).fits(j.engine.Binary().Identity); err != nil {
+	if a.tool.engine != nil { // of the pod that has made a plan; else it is chosen after the plan
+		if err := (choice{planned: stored}).fits(a.tool.engine.Binary().Identity); err != nil {
 			return err
 		}
 	}
-	j.stored = stored
-	if err := j.placePlan(stored); err != nil {
+	a.planner.stored = stored
+	if err := a.place(stored); err != nil {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
 	return nil
 }
 
 // applicable says why a stored plan is not the one that was approved, or does not fit here.
-func (j *job) applicable(stored *planstore.Plan) error {
+func (a *applier) applicable(stored *planstore.Plan) error {
 	switch {
-	case stored.ID != j.run.Spec.Plan.ID:
-		return fmt.Errorf("the stored plan is %s, not %s", stored.ID, j.run.Spec.Plan.ID)
-	case stored.ArtifactDigest != j.digest:
-		return fmt.Errorf("the plan was made of artifact %s, the run is for %s", stored.ArtifactDigest, j.digest)
+	case stored.ID != a.run.Spec.Plan.ID:
+		return fmt.Errorf("the stored plan is %s, not %s", stored.ID, a.run.Spec.Plan.ID)
+	case stored.ArtifactDigest != a.dir.digest:
+		return fmt.Errorf("the plan was made of artifact %s, the run is for %s", stored.ArtifactDigest, a.dir.digest)
 	}
 	return nil
 }
 
-// placePlan puts the plan and what travels with it into the working directory.
-func (j *job) placePlan(stored *planstore.Plan) error {
-	if err := unpack(j.root, stored.Extra); err != nil {
+// place puts the plan and what travels with it into the working directory.
+func (a *applier) place(stored *planstore.Plan) error {
+	if err := unpack(a.dir.root, stored.Extra); err != nil {
 		return err
 	}
 	if stored.LockFile != nil {
-		if err := j.writeModuleFile(lockFile, stored.LockFile); err != nil {
+		if err := a.dir.writeModuleFile(lockFile, stored.LockFile); err != nil {
 			return err
 		}
 	}
-	return j.writeModuleFile(planFile, stored.File)
+	return a.dir.writeModuleFile(planFile, stored.File)
 }
 
 // apply applies the plan. From the moment that its start is reported, something may have changed.
-func (j *job) apply(ctx context.Context) error {
-	if err := j.prepareApply(ctx); err != nil {
+func (a *applier) apply(ctx context.Context) error {
+	if err := a.prepareApply(ctx); err != nil {
 		return err
 	}
-	j.keep(ctx)
-	j.stateVersions().before(ctx, j.found)
-	if err := j.reportApplyStart(ctx); err != nil {
+	a.keeper.keep(ctx)
+	a.state.stateVersions().before(ctx, a.state.found)
+	if err := a.reportApplyStart(ctx); err != nil {
 		return err
 	}
-	options := engine.ApplyOptions{PlanFile: planFile, LockTimeout: lockTimeout(j.spec), Parallelism: int(j.spec.Parallelism)}
-	if err := j.overLock(ctx, func() error { return j.engine.Apply(ctx, options) }); err != nil {
-		j.rescueState(ctx)
-		return j.engineFailure(v1alpha2.ReasonTFExecApplyFailed, err)
+	options := engine.ApplyOptions{PlanFile: planFile, LockTimeout: lockTimeout(a.spec), Parallelism: int(a.spec.Parallelism)}
+	if err := a.state.overLock(ctx, func() error { return a.tool.engine.Apply(ctx, options) }); err != nil {
+		a.state.rescue(ctx)
+		return a.engineFailure(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
-	now := metav1.NewTime(j.cfg.Now())
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.ApplyFinishedAt = &now })
+	now := metav1.NewTime(a.cfg.Now())
+	a.report.set(func(s *v1alpha2.TerraformRunStatus) { s.ApplyFinishedAt = &now })
 	return nil
 }
 
 // prepareApply learns from the plan what is secret, fixes the variables to the plan's values, and refreshes where that is
 // asked for.
-func (j *job) prepareApply(ctx context.Context) error {
-	made, err := j.engine.ShowPlan(ctx, planFile)
+func (a *applier) prepareApply(ctx context.Context) error {
+	made, err := a.tool.engine.ShowPlan(ctx, planFile)
 	if err != nil {
-		return j.engineFailure(v1alpha2.ReasonTFExecApplyFailed, err)
+		return a.engineFailure(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
-	j.secrets.add(plan.Secrets(made)...)
-	changes, err := j.sealed(ctx, made)
+	a.secrets.add(plan.Secrets(made)...)
+	changes, err := a.sealed(ctx, made)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan = describe(j.stored, changes) })
-	if err := j.fixVariables(ctx, variablesOf(made)); err != nil {
+	a.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan = describe(a.planner.stored, changes) })
+	if err := a.fixVariables(ctx, variablesOf(made)); err != nil {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
-	return j.confirm(ctx, made, changes)
+	return a.confirm(ctx, made, changes)
 }
 
 // fixVariables writes the variables file with the values that are in the plan. OpenTofu compares the values that it
 // finds in files and TF_VAR_x with those in the plan, and refuses an apply where they differ: no file at all would let a
 // terraform.tfvars of the artifact come through that the plan's file had overridden, and the inputs as they are now
 // may have changed since. Only ephemeral variables, which no plan holds, are taken from the inputs as they are now.
-func (j *job) fixVariables(ctx context.Context, planned map[string]any) error {
+func (a *applier) fixVariables(ctx context.Context, planned map[string]any) error {
 	values := map[string]any{}
-	read, err := inputs.Read(ctx, j.cfg.Client, j.run.Namespace, j.spec)
+	read, err := inputs.Read(ctx, a.cfg.Client, a.run.Namespace, a.spec)
 	if err != nil {
-		j.log.Info("inputs can't be read any more; the plan's values are used", "error", err.Error())
+		a.log.Info("inputs can't be read any more; the plan's values are used", "error", err.Error())
 		read = &inputs.Result{File: []byte("{}")}
-		if kept := j.keptVariables(ctx); kept != nil {
+		if kept := a.dir.keptVariables(ctx); kept != nil {
 			read.File = kept
 		}
 	}
-	j.secrets.add(read.Secrets...)
+	a.secrets.add(read.Secrets...)
 	if err := json.Unmarshal(read.File, &values); err != nil {
 		return fmt.Errorf("decode inputs: %w", err)
 	}
@@ -133,20 +133,20 @@ func (j *job) fixVariables(ctx context.Context, planned map[string]any) error {
 	if err != nil {
 		return fmt.Errorf("encode the plan's variables: %w", err)
 	}
-	j.toKeep = &keepsake.Kept{Variables: file, Secrets: slices.Concat(read.Secrets, j.podSecrets)}
-	if err := j.writeModuleFile(variablesFile, file); err != nil {
+	a.dir.toKeep = &keepsake.Kept{Variables: file, Secrets: slices.Concat(read.Secrets, a.podSecrets)}
+	if err := a.dir.writeModuleFile(variablesFile, file); err != nil {
 		return err
 	}
-	return j.overrideVariables(planned)
+	return a.dir.overrideVariables(planned)
 }
 
 // reportApplyStart must succeed before the engine is started: else nobody would know, after a crash, that resources may
 // exist.
-func (j *job) reportApplyStart(ctx context.Context) error {
-	now := metav1.NewTime(j.cfg.Now())
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Step, s.ApplyStartedAt = v1alpha2.StepApply, &now })
-	if err := j.report.commit(ctx); err != nil {
-		j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.ApplyStartedAt = nil })
+func (a *applier) reportApplyStart(ctx context.Context) error {
+	now := metav1.NewTime(a.cfg.Now())
+	a.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Step, s.ApplyStartedAt = v1alpha2.StepApply, &now })
+	if err := a.report.commit(ctx); err != nil {
+		a.report.set(func(s *v1alpha2.TerraformRunStatus) { s.ApplyStartedAt = nil })
 		return fail(v1alpha2.ReasonTFExecApplyFailed, fmt.Errorf("report the start of the apply: %w", err))
 	}
 	return nil

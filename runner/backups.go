@@ -37,14 +37,14 @@ type versions struct {
 }
 
 // stateVersions are those of the run's state.
-func (j *job) stateVersions() *versions {
-	if j.versions == nil {
-		j.versions = &versions{
-			client: j.cfg.Client, owner: j.owner, report: j.report, log: j.log, redact: j.secrets.text,
-			backend: j.backend, read: j.stateContent,
+func (c *custodian) stateVersions() *versions {
+	if c.versions == nil {
+		c.versions = &versions{
+			client: c.cfg.Client, owner: c.owner, report: c.report, log: c.log, redact: c.secrets.text,
+			backend: c.dir.backend, read: c.content,
 		}
 	}
-	return j.versions
+	return c.versions
 }
 
 // before keeps the state that the guard has let through, unless the last apply has: then that costs one look.

@@ -47,7 +47,7 @@ func claim(ctx context.Context, cfg Config, name string) (*job, error) {
 	}
 	live := owner.Spec.Cloud
 	owner.Spec = run.Spec.Terraform
-	return &job{
+	return newJob(&assignment{
 		access: cloudAccess{live: live},
 		cfg:    cfg,
 		log:    cfg.Log.WithValues("run", name, "terraform", owner.Name, "operation", run.Spec.Operation),
@@ -55,7 +55,7 @@ func claim(ctx context.Context, cfg Config, name string) (*job, error) {
 		spec:   &owner.Spec,
 		owner:  owner,
 		report: newReporter(&cfg, run),
-	}, nil
+	}), nil
 }
 
 // read gets the run and the Terraform object that owns it, nil when there is none of that name.

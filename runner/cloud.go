@@ -34,14 +34,14 @@ func sameService(a, b *v1alpha2.CloudSpec) bool {
 }
 
 // openCloud prepares what init needs for spec.cloud. Which service that is, is known by now: a keepsake has its own.
-func (j *job) openCloud() error {
-	cloud := j.backend.Cloud
+func (w *workdir) openCloud() error {
+	cloud := w.backend.Cloud
 	if cloud == nil {
 		return nil
 	}
-	token := cmp.Or(j.provided.CloudToken, tokenOf(j.access.live, j.spec.Cloud))
-	j.secrets.add(token)
-	return openCloud(cloud, token, j.module, j.cfg.Setenv)
+	token := cmp.Or(w.provided.CloudToken, tokenOf(w.access.live, w.spec.Cloud))
+	w.secrets.add(token)
+	return openCloud(cloud, token, w.module, w.cfg.Setenv)
 }
 
 // openCloud gives the token to the engine, through its environment: neither a command line nor a file of the module has it.

@@ -5,15 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-logr/logr"
-
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
-	"github.com/terraform-controller/terraform-controller/internal/backend"
-	"github.com/terraform-controller/terraform-controller/internal/inputs"
-	"github.com/terraform-controller/terraform-controller/internal/keepsake"
-	"github.com/terraform-controller/terraform-controller/internal/outputs"
-	"github.com/terraform-controller/terraform-controller/internal/planstore"
-	"github.com/terraform-controller/terraform-controller/runner/engine"
 )
 
 // Execute does the run of that name. It returns nil when the result is reported, be it a failure, and when the run is
@@ -54,45 +46,6 @@ func (j *job) execute(ctx context.Context) error {
 	return j.finish(ctx, j.work(ctx))
 }
 
-// job is one run that this pod has claimed. The fields of the second part are each set by the step that is named.
-type job struct {
-	cfg    Config
-	log    logr.Logger
-	run    *v1alpha2.TerraformRun
-	spec   *v1alpha2.TerraformSpec
-	report *reporter
-	// owner is the Terraform object, with the spec of the run.
-	owner   *v1alpha2.Terraform
-	secrets redactor
-	// kill ends when the engine has to be killed.
-	kill context.Context
-	// interrupt ends the context of all steps.
-	interrupt context.CancelCauseFunc
-
-	podSecrets    []string                 // hidePodSecrets: what the environment has of Secrets
-	access        cloudAccess              // claim: to the service of spec.cloud
-	trusted       bool                     // guard: the state is what the last run left
-	made          *job                     // takeOver: the run that has made the plan, in this pod
-	root          string                   // fetch: the folder of the artifact
-	module        string                   // fetch: the folder of the module in it
-	digest        string                   // fetch: of the artifact, or of the keepsake
-	kept          *keepsake.Kept           // fetch: what is worked from in place of an artifact
-	toKeep        *keepsake.Kept           // workspace, apply: the variables that a destroy will need
-	backend       *backend.Settings        // workspace
-	engine        *engine.Engine           // findEngine
-	stored        *planstore.Plan          // plan and loadPlan
-	progress      engine.Progress          // apply
-	versions      *versions                // apply: of the state
-	rescued       string                   // apply: what became of a state that the engine could not write
-	values        map[string]outputs.Value // outputs
-	fallback      *keepsake.Kept           // keptForDestroy: what is there in place of inputs that are gone
-	provided      *inputs.Provided         // workspace
-	backendConfig string                   // workspace: the file with more settings for init
-	rendered      string                   // workspace: the file that was made of a template
-
-	found *v1alpha2.StateStatus // guard: the state before the run
-}
-
 // step is one part of a run.
 type step struct {
 	name v1alpha2.RunStep
@@ -107,37 +60,39 @@ func (j *job) steps() []step {
 	if j.made != nil {
 		return []step{
 			{v1alpha2.StepWorkspace, j.goOn}, // where the plan was made
-			{v1alpha2.StepGuard, j.guard},
-			{v1alpha2.StepGuard, j.guardPulled},
-			{v1alpha2.StepLoadPlan, j.loadPlan}, // of the engine that goes on
-			{v1alpha2.StepApply, j.apply},
-			{v1alpha2.StepOutputs, j.outputs},
+			{v1alpha2.StepGuard, j.state.guard},
+			{v1alpha2.StepGuard, j.state.guardPulled},
+			{v1alpha2.StepLoadPlan, j.applier.load}, // of the engine that goes on
+			{v1alpha2.StepApply, j.applier.apply},
+			{v1alpha2.StepOutputs, j.results.outputs},
 		}
 	}
 	if j.run.Spec.Operation == v1alpha2.OperationApply {
 		return []step{
-			{v1alpha2.StepFetch, j.fetch},         // the exact artifact, and the module in it
-			{v1alpha2.StepWorkspace, j.workspace}, // the backend; for variables the plan's values count
-			{v1alpha2.StepGuard, j.guard},         // is it the state that the last run left?
-			{v1alpha2.StepLoadPlan, j.loadPlan},   // the approved plan, or none
-			{v1alpha2.StepLoadPlan, j.findEngine}, // the one that has made the plan
-			{v1alpha2.StepInit, j.initialise},     // with the providers of the plan
-			{v1alpha2.StepApply, j.apply},
-			{v1alpha2.StepOutputs, j.outputs},
+			{v1alpha2.StepFetch, j.dir.fetch},         // the exact artifact, and the module in it
+			{v1alpha2.StepWorkspace, j.dir.workspace}, // the backend; for variables the plan's values count
+			{v1alpha2.StepGuard, j.state.guard},       // is it the state that the last run left?
+			{v1alpha2.StepLoadPlan, j.applier.load},   // the approved plan, or none
+			{v1alpha2.StepLoadPlan, j.findEngine},     // the one that has made the plan
+			{v1alpha2.StepInit, j.state.initialise},   // with the providers of the plan
+			{v1alpha2.StepApply, j.applier.apply},
+			{v1alpha2.StepOutputs, j.results.outputs},
 		}
 	}
 	return []step{
-		{v1alpha2.StepFetch, j.fetch},
-		{v1alpha2.StepWorkspace, j.workspace}, // backend and variables
+		{v1alpha2.StepFetch, j.dir.fetch},
+		{v1alpha2.StepWorkspace, j.dir.workspace}, // backend and variables
 		{v1alpha2.StepWorkspace, j.findEngine},
-		{v1alpha2.StepGuard, j.guard},
-		{v1alpha2.StepInit, j.initialise},
-		{v1alpha2.StepInit, j.recoverState}, // what an apply could not write
-		{v1alpha2.StepPlan, j.plan},
-		{v1alpha2.StepStorePlan, j.storePlan}, // if there is something to apply
-		{v1alpha2.StepOutputs, j.outputs},     // if not
+		{v1alpha2.StepGuard, j.state.guard},
+		{v1alpha2.StepInit, j.state.initialise},
+		{v1alpha2.StepInit, j.state.recover}, // what an apply could not write
+		{v1alpha2.StepPlan, j.planner.plan},
+		{v1alpha2.StepStorePlan, j.planner.store}, // if there is something to apply
+		{v1alpha2.StepOutputs, j.results.outputs}, // if not
 	}
 }
+
+func (j *job) findEngine(ctx context.Context) error { return j.tool.find(ctx, j.planner.stored) }
 
 // work does the steps. Its error is a *failure.
 func (j *job) work(ctx context.Context) error {
@@ -146,7 +101,7 @@ func (j *job) work(ctx context.Context) error {
 	if err := j.walk(ctx, append([]step{first}, j.steps()...)); err != nil {
 		return err
 	}
-	return j.walk(ctx, j.checks())
+	return j.walk(ctx, j.results.checks())
 }
 
 func (j *job) walk(ctx context.Context, steps []step) error {

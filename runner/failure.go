@@ -51,14 +51,14 @@ func engineMessage(e *engine.Error) string {
 }
 
 // engineFailure makes a failure of a command's error. The reason is the one given, unless the engine's words say more.
-func (j *job) engineFailure(reason string, err error) *failure {
-	if info, locked := lockOf(err); locked || j.lockUnreadable(err) {
-		return j.lockFailure(info, err)
+func (a *assignment) engineFailure(reason string, err error) *failure {
+	if info, locked := lockOf(err); locked || a.lockUnreadable(err) {
+		return a.lockFailure(info, err)
 	}
 	if engine.ClassOf(err) == engine.ClassRemote {
 		return fail(v1alpha2.ReasonRemoteExecution, errRemote)
 	}
-	if engine.ClassOf(err) == engine.ClassPlanUnusable && j.run.Spec.Operation == v1alpha2.OperationApply {
+	if engine.ClassOf(err) == engine.ClassPlanUnusable && a.run.Spec.Operation == v1alpha2.OperationApply {
 		reason = v1alpha2.ReasonPlanNotApplicable
 	}
 	return fail(reason, err)

@@ -15,32 +15,32 @@ import (
 )
 
 // fetchArtifact gets the artifact of the run into an empty folder, verified against its digest, and finds the module in it.
-func (j *job) fetchArtifact(ctx context.Context) error {
-	root := j.cfg.dir(j.owner.Name)
+func (w *workdir) fetchArtifact(ctx context.Context) error {
+	root := w.cfg.dir(w.owner.Name)
 	if err := emptied(root); err != nil {
 		return fail(v1alpha2.ReasonArtifactFailed, fmt.Errorf("empty the working directory: %w", err))
 	}
-	address, err := url.JoinPath(j.cfg.Artifacts.URL, "artifacts", j.run.Namespace, j.run.Name)
+	address, err := url.JoinPath(w.cfg.Artifacts.URL, "artifacts", w.run.Namespace, w.run.Name)
 	if err != nil {
 		return fail(v1alpha2.ReasonArtifactFailed, fmt.Errorf("address of the artifact: %w", err))
 	}
 	err = source.Fetch(ctx, source.Request{
 		URL:       address,
-		CA:        j.cfg.Artifacts.CA,
-		TokenFile: j.cfg.Artifacts.TokenFile,
-		Digest:    j.run.Spec.Source.Digest,
-		MaxBytes:  j.cfg.Artifacts.MaxBytes,
+		CA:        w.cfg.Artifacts.CA,
+		TokenFile: w.cfg.Artifacts.TokenFile,
+		Digest:    w.run.Spec.Source.Digest,
+		MaxBytes:  w.cfg.Artifacts.MaxBytes,
 	}, root)
 	if err != nil {
-		return fail(v1alpha2.ReasonArtifactFailed, j.artifactEgress().explain(err))
+		return fail(v1alpha2.ReasonArtifactFailed, w.artifactEgress().explain(err))
 	}
-	j.root, j.digest = root, j.run.Spec.Source.Digest
-	return j.findModule()
+	w.root, w.digest = root, w.run.Spec.Source.Digest
+	return w.findModule()
 }
 
-func (j *job) artifactEgress() egress {
-	e := egress{namespace: j.run.Namespace, to: "the artifact endpoint of the controller"}
-	if address, err := url.Parse(j.cfg.Artifacts.URL); err == nil {
+func (w *workdir) artifactEgress() egress {
+	e := egress{namespace: w.run.Namespace, to: "the artifact endpoint of the controller"}
+	if address, err := url.Parse(w.cfg.Artifacts.URL); err == nil {
 		e.endpoint = address.Host
 	}
 	return e
@@ -54,8 +54,8 @@ func emptied(dir string) error {
 }
 
 // findModule resolves spec.path. Links in the artifact lead nowhere outside of it.
-func (j *job) findModule() error {
-	module, err := securejoin.SecureJoin(j.root, j.spec.Path)
+func (w *workdir) findModule() error {
+	module, err := securejoin.SecureJoin(w.root, w.spec.Path)
 	if err == nil {
 		var info os.FileInfo
 		if info, err = os.Stat(module); err == nil && !info.IsDir() {
@@ -63,11 +63,11 @@ func (j *job) findModule() error {
 		}
 	}
 	if err != nil {
-		s := j.run.Spec.Source
+		s := w.run.Spec.Source
 		return fail(v1alpha2.ReasonArtifactFailed, fmt.Errorf("spec.path %q is not in artifact %s of %s/%s",
-			path.Clean(j.spec.Path), s.Revision, s.Kind, s.Name))
+			path.Clean(w.spec.Path), s.Revision, s.Kind, s.Name))
 	}
-	j.module = module
+	w.module = module
 	if err := cleared(module); err != nil {
 		return fail(v1alpha2.ReasonArtifactFailed, err)
 	}
@@ -75,7 +75,7 @@ func (j *job) findModule() error {
 }
 
 // cleared removes what only the engine may write and what somebody may have committed: a selected workspace, the
-// settings of another backend, a state that was once left behind (see rescueState).
+// settings of another backend, a state that was once left behind (see custodian.rescue).
 func cleared(module string) error {
 	for _, name := range []string{dataDir + "/environment", dataDir + "/terraform.tfstate", erroredState} {
 		if err := os.RemoveAll(filepath.Join(module, name)); err != nil {

@@ -15,13 +15,13 @@ import (
 // plan, when the pod is told to end, or when the time is over.
 func (j *job) awaitApply(ctx context.Context) string {
 	status := j.report.status()
-	if status.Phase != v1alpha2.RunSucceeded || j.run.Spec.Operation != v1alpha2.OperationPlan || j.stored == nil || j.cfg.Idle <= 0 {
+	if status.Phase != v1alpha2.RunSucceeded || j.run.Spec.Operation != v1alpha2.OperationPlan || j.planner.stored == nil || j.cfg.Idle <= 0 {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, j.cfg.Idle)
 	defer cancel()
 	name := ""
-	j.log.Info("waiting for the order to apply the plan", "plan", j.stored.ID, "atMost", j.cfg.Idle.String())
+	j.log.Info("waiting for the order to apply the plan", "plan", j.planner.stored.ID, "atMost", j.cfg.Idle.String())
 	wait.UntilWithContext(ctx, func(ctx context.Context) {
 		var err error
 		if name, err = j.nextOrder(ctx); name != "" || apierrors.IsForbidden(err) {
@@ -64,24 +64,25 @@ func (j *job) isNext(run *v1alpha2.TerraformRun) bool {
 // takeOver lets an apply go on where its plan was made, unless that was made from something else than the apply is for.
 func (j *job) takeOver(made *job) {
 	was, is := &made.run.Spec, &j.run.Spec
-	if made.kept == nil && was.Target == is.Target && was.Backend == is.Backend && was.Source.Digest == is.Source.Digest {
+	if made.dir.kept == nil && was.Target == is.Target && was.Backend == is.Backend && was.Source.Digest == is.Source.Digest {
 		j.made = made
 	}
 }
 
 // goOn takes the working directory of the plan, initialised as it is. Credentials and files are those of now, as in a fresh
-// pod: a person may have taken a day to approve. What the plan has made or recorded, loadPlan lays over them.
+// pod: a person may have taken a day to approve. What the plan has made or recorded, applier.load lays over them.
 func (j *job) goOn(ctx context.Context) error {
-	j.root, j.module, j.digest, j.backend = j.made.root, j.made.module, j.made.digest, j.made.backend
+	made := j.made.dir
+	j.dir.root, j.dir.module, j.dir.digest, j.dir.backend = made.root, made.module, made.digest, made.backend
 	j.secrets.add(j.made.secrets.secrets...)
-	if err := j.provide(ctx); err != nil {
+	if err := j.dir.provide(ctx); err != nil {
 		return err
 	}
-	if err := j.placeBackend(); err != nil {
+	if err := j.dir.placeBackend(); err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
-	j.engine = j.made.engine.With(j.engineOptions())
-	identity := j.engine.Binary().Identity
+	j.tool.engine = j.made.tool.engine.With(j.tool.options())
+	identity := j.tool.engine.Binary().Identity
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Engine = &identity })
 	return nil
 }

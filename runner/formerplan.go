@@ -86,17 +86,17 @@ func (f formerPlan) show(ctx context.Context, file []byte) (*tfjson.Plan, error)
 }
 
 // readFormerPlan looks, where that is ordered, into the plan that was approved before.
-func (j *job) readFormerPlan(ctx context.Context) error {
-	id := j.run.Spec.FormerPlan
+func (p *planner) readFormerPlan(ctx context.Context) error {
+	id := p.run.Spec.FormerPlan
 	if id == "" {
 		return nil
 	}
-	former := formerPlan{reader: j.cfg.Client, owner: j.owner, engine: j.engine, secret: j.secrets.add, seal: j.sealed}
+	former := formerPlan{reader: p.cfg.Client, owner: p.owner, engine: p.tool.engine, secret: p.secrets.add, seal: p.sealed}
 	found, err := former.read(ctx, id)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, fmt.Errorf("the plan that was approved before: %w", err))
 	}
-	found.Refused = plan.Truncate(j.secrets.text(found.Refused), maxMessage)
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.FormerPlan = found })
+	found.Refused = plan.Truncate(p.secrets.text(found.Refused), maxMessage)
+	p.report.set(func(s *v1alpha2.TerraformRunStatus) { s.FormerPlan = found })
 	return nil
 }

@@ -19,24 +19,24 @@ const freshFile = "tfplan.fresh"
 // confirm does what spec.refreshBeforeApply asks for: it refreshes, and plans once more. An engine applies a saved plan
 // without a refresh; so if the resources are not what they were when the plan was made, and another plan would be made of
 // them now, the stored one is not applied. A plan that only looks different each time, as with plantimestamp(), is.
-func (j *job) confirm(ctx context.Context, stored *tfjson.Plan, changes *plan.Changes) error {
-	if !j.spec.RefreshBeforeApply {
+func (a *applier) confirm(ctx context.Context, stored *tfjson.Plan, changes *plan.Changes) error {
+	if !a.spec.RefreshBeforeApply {
 		return nil
 	}
-	options, err := j.planOptions()
+	options, err := a.planner.options()
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
 	options.Out, options.VarFiles = freshFile, nil // the variables have the stored plan's values
-	if err := j.overLock(ctx, func() error { _, err := j.engine.Plan(ctx, options); return err }); err != nil {
-		return j.engineFailure(v1alpha2.ReasonTFExecApplyFailed, err)
+	if err := a.state.overLock(ctx, func() error { _, err := a.tool.engine.Plan(ctx, options); return err }); err != nil {
+		return a.engineFailure(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
-	fresh, err := j.engine.ShowPlan(ctx, freshFile)
+	fresh, err := a.tool.engine.ShowPlan(ctx, freshFile)
 	if err != nil {
-		return j.engineFailure(v1alpha2.ReasonTFExecApplyFailed, err)
+		return a.engineFailure(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
-	j.secrets.add(plan.Secrets(fresh)...)
-	now, err := j.sealed(ctx, fresh)
+	a.secrets.add(plan.Secrets(fresh)...)
+	now, err := a.sealed(ctx, fresh)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
@@ -47,9 +47,9 @@ func (j *job) confirm(ctx context.Context, stored *tfjson.Plan, changes *plan.Ch
 	if moved && now.Content() != changes.Content() {
 		return fail(v1alpha2.ReasonPlanNotApplicable, fmt.Errorf(
 			"spec.refreshBeforeApply: the resources have changed since plan %s was made (%s): planned now, it would be %s",
-			j.stored.ID, changes.Summary(), now.Summary()))
+			a.planner.stored.ID, changes.Summary(), now.Summary()))
 	}
-	j.log.Info("the plan was confirmed by a refresh", "plan", j.stored.ID, "resourcesChanged", moved)
+	a.log.Info("the plan was confirmed by a refresh", "plan", a.planner.stored.ID, "resourcesChanged", moved)
 	return nil
 }
 

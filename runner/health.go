@@ -17,59 +17,59 @@ import (
 const maxCheckMessage = 512
 
 // checks are the last step, when all others are done: where the spec has health checks, and nothing is left to apply.
-func (j *job) checks() []step {
-	unfinished := j.run.Spec.Operation == v1alpha2.OperationPlan && (j.stored != nil || j.spec.PlanOnly)
-	if len(j.spec.HealthChecks) == 0 || j.spec.Destroy || unfinished || j.run.Spec.Session != nil {
+func (r *results) checks() []step {
+	unfinished := r.run.Spec.Operation == v1alpha2.OperationPlan && (r.planner.stored != nil || r.spec.PlanOnly)
+	if len(r.spec.HealthChecks) == 0 || r.spec.Destroy || unfinished || r.run.Spec.Session != nil {
 		return nil
 	}
-	return []step{{v1alpha2.StepHealthChecks, j.healthChecks}}
+	return []step{{v1alpha2.StepHealthChecks, r.healthChecks}}
 }
 
 // allowed is the time that a step may take. Health checks have timeouts of their own.
-func (j *job) allowed(name v1alpha2.RunStep) time.Duration {
-	longest := limit(j.spec.Timeouts, name)
-	if s := j.run.Spec.Session; s != nil && name == v1alpha2.StepSession {
-		return s.Limit.Duration + limit(j.spec.Timeouts, v1alpha2.StepInit) + stepTime
+func (a *assignment) allowed(name v1alpha2.RunStep) time.Duration {
+	longest := limit(a.spec.Timeouts, name)
+	if s := a.run.Spec.Session; s != nil && name == v1alpha2.StepSession {
+		return s.Limit.Duration + limit(a.spec.Timeouts, v1alpha2.StepInit) + stepTime
 	}
 	if name == v1alpha2.StepHealthChecks {
-		for i := range j.spec.HealthChecks {
-			longest = max(longest, stepTime+health.Timeout(&j.spec.HealthChecks[i]))
+		for i := range a.spec.HealthChecks {
+			longest = max(longest, stepTime+health.Timeout(&a.spec.HealthChecks[i]))
 		}
 	}
 	return longest
 }
 
 // healthChecks does all checks at the same time. They fail the run, but what it has done before counts.
-func (j *job) healthChecks(ctx context.Context) error {
-	texts, err := outputs.Texts(j.owner, j.values)
+func (r *results) healthChecks(ctx context.Context) error {
+	texts, err := outputs.Texts(r.owner, r.values)
 	if err != nil {
 		return err
 	}
-	results := make([]v1alpha2.HealthCheckResult, len(j.spec.HealthChecks))
+	results := make([]v1alpha2.HealthCheckResult, len(r.spec.HealthChecks))
 	var wg sync.WaitGroup
 	for i := range results {
-		wg.Go(func() { results[i] = j.check(ctx, i, texts) })
+		wg.Go(func() { results[i] = r.check(ctx, i, texts) })
 	}
 	wg.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.HealthChecks = results })
+	r.report.set(func(s *v1alpha2.TerraformRunStatus) { s.HealthChecks = results })
 	return failedChecks(results)
 }
 
 // check does one check, after its name in the spec.
-func (j *job) check(ctx context.Context, i int, texts map[string]string) v1alpha2.HealthCheckResult {
-	spec := &j.spec.HealthChecks[i]
+func (r *results) check(ctx context.Context, i int, texts map[string]string) v1alpha2.HealthCheckResult {
+	spec := &r.spec.HealthChecks[i]
 	check, err := health.New(fmt.Sprintf("spec.healthChecks[%d]", i), spec, texts)
 	if err == nil {
 		err = check.Wait(ctx)
 	}
 	result := v1alpha2.HealthCheckResult{Name: spec.Name, Healthy: err == nil}
 	if err != nil {
-		result.Message = plan.Truncate(j.secrets.text(err.Error()), maxCheckMessage)
+		result.Message = plan.Truncate(r.secrets.text(err.Error()), maxCheckMessage)
 	}
-	j.log.Info("health check", "name", result.Name, "healthy", result.Healthy, "message", result.Message)
+	r.log.Info("health check", "name", result.Name, "healthy", result.Healthy, "message", result.Message)
 	return result
 }
 

@@ -4,32 +4,33 @@ import (
 	"context"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/planstore"
 	"github.com/terraform-controller/terraform-controller/runner/engine"
 )
 
-// findEngine finds the engine. That runs nothing but version commands.
-func (j *job) findEngine(ctx context.Context) error {
-	binary, err := choice{spec: j.spec.Engine, planned: j.stored}.find(ctx, &j.cfg.Engines)
+// find finds the engine, for an apply that of its plan. That runs nothing but version commands.
+func (t *tool) find(ctx context.Context, planned *planstore.Plan) error {
+	binary, err := choice{spec: t.spec.Engine, planned: planned}.find(ctx, &t.cfg.Engines)
 	if err != nil {
 		return err
 	}
-	j.engine, err = engine.New(ctx, binary, j.module, j.engineOptions())
+	t.engine, err = engine.New(ctx, binary, t.dir.module, t.options())
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecNewFailed, err)
 	}
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Engine = &binary.Identity })
-	j.log.Info("engine found", "name", binary.Identity.Name, "version", binary.Identity.Version)
+	t.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Engine = &binary.Identity })
+	t.log.Info("engine found", "name", binary.Identity.Name, "version", binary.Identity.Version)
 	return nil
 }
 
-func (j *job) engineOptions() engine.Options {
-	return engine.Options{Grace: stepGrace, Kill: j.kill, Observe: j.observe, Log: j.log}
+func (t *tool) options() engine.Options {
+	return engine.Options{Grace: stepGrace, Kill: t.kill, Observe: t.observe, Log: t.log}
 }
 
 // observe takes in what the engine says while it works.
-func (j *job) observe(e engine.Event) {
-	j.progress.Observe(e)
-	if j.cfg.Chatter.Quiet {
+func (t *tool) observe(e engine.Event) {
+	t.progress.Observe(e)
+	if t.cfg.Chatter.Quiet {
 		return
 	}
 	level := 0
@@ -38,22 +39,22 @@ func (j *job) observe(e engine.Event) {
 		level = 1
 	default:
 	}
-	j.log.V(level).Info(j.secrets.text(e.String()), "from", "engine")
+	t.log.V(level).Info(t.secrets.text(e.String()), "from", "engine")
 }
 
 // initialise prepares backend, modules and providers, and selects the workspace. An apply takes the versions of its
 // plan, and a keepsake has its own, whatever spec.upgradeOnInit says.
-func (j *job) initialise(ctx context.Context) error {
-	upgrade := j.run.Spec.Operation == v1alpha2.OperationPlan && j.spec.GetUpgradeOnInit() && j.kept == nil
-	options := engine.InitOptions{Upgrade: upgrade, BackendConfig: j.backendConfig, Cloud: j.backend.Cloud != nil}
-	if err := j.overLock(ctx, func() error { return j.engine.Init(ctx, options) }); err != nil {
-		return j.engineFailure(v1alpha2.ReasonTFExecInitFailed, err)
+func (c *custodian) initialise(ctx context.Context) error {
+	upgrade := c.run.Spec.Operation == v1alpha2.OperationPlan && c.spec.GetUpgradeOnInit() && c.dir.kept == nil
+	options := engine.InitOptions{Upgrade: upgrade, BackendConfig: c.dir.backendConfig, Cloud: c.dir.backend.Cloud != nil}
+	if err := c.overLock(ctx, func() error { return c.tool.engine.Init(ctx, options) }); err != nil {
+		return c.engineFailure(v1alpha2.ReasonTFExecInitFailed, err)
 	}
-	if err := j.persistent(); err != nil {
+	if err := c.dir.persistent(); err != nil {
 		return err
 	}
-	if err := j.overLock(ctx, func() error { return j.engine.SelectWorkspace(ctx, j.backend.Selected()) }); err != nil {
-		return j.engineFailure(v1alpha2.ReasonSelectWorkspaceFailed, err)
+	if err := c.overLock(ctx, func() error { return c.tool.engine.SelectWorkspace(ctx, c.dir.backend.Selected()) }); err != nil {
+		return c.engineFailure(v1alpha2.ReasonSelectWorkspaceFailed, err)
 	}
-	return j.guardPulled(ctx)
+	return c.guardPulled(ctx)
 }

@@ -12,25 +12,25 @@ import (
 const maxInventory = 2000
 
 // inventory lists the resources in the state, in the incumbent's form, when the spec asks for it.
-func (j *job) inventory(ctx context.Context) error {
-	if !j.spec.EnableInventory {
+func (r *results) inventory(ctx context.Context) error {
+	if !r.spec.EnableInventory {
 		return nil
 	}
 	list := &v1alpha2.ResourceInventory{Entries: []v1alpha2.ResourceRef{}}
-	if !j.spec.Destroy {
-		state, err := j.engine.ShowState(ctx)
+	if !r.spec.Destroy {
+		state, err := r.tool.engine.ShowState(ctx)
 		if err != nil {
-			return j.engineFailure(v1alpha2.ReasonTFExecOutputFailed, err)
+			return r.engineFailure(v1alpha2.ReasonTFExecOutputFailed, err)
 		}
 		if state.Values != nil {
 			list.Entries = append(list.Entries, entries(state.Values.RootModule)...)
 		}
 	}
 	if len(list.Entries) > maxInventory {
-		j.log.Info("the inventory is cut", "resources", len(list.Entries), "kept", maxInventory)
+		r.log.Info("the inventory is cut", "resources", len(list.Entries), "kept", maxInventory)
 		list.Entries = list.Entries[:maxInventory]
 	}
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inventory = list })
+	r.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inventory = list })
 	return nil
 }
 

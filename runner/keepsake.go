@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,75 +31,93 @@ var moduleSuffixes = []string{
 
 // fetch gets the artifact, or what the last apply has kept where the run says so, or where a destroy can't have the
 // artifact: it was deleted, or the module is not in it any more.
-func (j *job) fetch(ctx context.Context) error {
-	if j.run.Spec.Source.Kind == v1alpha2.SourceKept {
-		return j.fetchKept(ctx, j.run.Spec.Source.Digest)
+func (w *workdir) fetch(ctx context.Context) error {
+	if w.run.Spec.Source.Kind == v1alpha2.SourceKept {
+		return w.fetchKept(ctx, w.run.Spec.Source.Digest)
 	}
-	err := j.fetchArtifact(ctx)
-	if err == nil || !j.mayFallBack() || ctx.Err() != nil {
+	err := w.fetchArtifact(ctx)
+	if err == nil || !w.mayFallBack() || ctx.Err() != nil {
 		return err
 	}
-	if keptErr := j.fetchKept(ctx, j.run.Spec.Kept); keptErr != nil {
-		j.log.Info("nor can what was kept be used", "error", keptErr.Error())
+	if keptErr := w.fetchKept(ctx, w.run.Spec.Kept); keptErr != nil {
+		w.log.Info("nor can what was kept be used", "error", keptErr.Error())
 		return err
 	}
-	j.log.Info("the artifact can't be had; the destroy works from what was kept", "error", err.Error())
+	w.log.Info("the artifact can't be had; the destroy works from what was kept", "error", err.Error())
 	return nil
 }
 
 // mayFallBack: only a destroy works from what is not the present source and inputs.
-func (j *job) mayFallBack() bool { return j.run.Spec.Terraform.Destroy && j.run.Spec.Kept != "" }
+func (k *keepsakes) mayFallBack() bool { return k.run.Spec.Terraform.Destroy && k.run.Spec.Kept != "" }
 
 // fetchKept unpacks a keepsake in place of an artifact. What shapes a plan is then as it was when it was kept;
 // who is to see it is as the object says now: the controller asks by that.
-func (j *job) fetchKept(ctx context.Context, digest string) error {
-	kept, err := keepsake.Load(ctx, j.cfg.Client, j.owner, digest)
+func (w *workdir) fetchKept(ctx context.Context, digest string) error {
+	kept, err := keepsake.Load(ctx, w.cfg.Client, w.owner, digest)
 	if err != nil {
 		return fail(v1alpha2.ReasonArtifactFailed, err)
 	}
-	root := j.cfg.dir(j.owner.Name)
+	root := w.cfg.dir(w.owner.Name)
 	if err := emptied(root); err != nil {
 		return fail(v1alpha2.ReasonArtifactFailed, fmt.Errorf("empty the working directory: %w", err))
 	}
 	if err := unpack(root, kept.Files); err != nil {
 		return fail(v1alpha2.ReasonArtifactFailed, err)
 	}
-	now := *j.spec
-	*j.spec = kept.Spec
-	j.spec.Destroy, j.spec.Engine = now.Destroy, now.Engine
-	j.spec.Timeouts, j.spec.TfState, j.spec.Parallelism = now.Timeouts, now.TfState, now.Parallelism
-	j.spec.StateBackups = now.StateBackups
-	j.spec.Webhooks, j.spec.StoreReadablePlan = now.Webhooks, now.StoreReadablePlan
-	j.secrets.add(kept.Secrets...)
-	j.kept, j.root, j.digest = kept, root, digest
-	return j.findModule()
+	now := *w.spec
+	*w.spec = kept.Spec
+	w.spec.Destroy, w.spec.Engine = now.Destroy, now.Engine
+	w.spec.Timeouts, w.spec.TfState, w.spec.Parallelism = now.Timeouts, now.TfState, now.Parallelism
+	w.spec.StateBackups = now.StateBackups
+	w.spec.Webhooks, w.spec.StoreReadablePlan = now.Webhooks, now.StoreReadablePlan
+	w.secrets.add(kept.Secrets...)
+	w.kept, w.root, w.digest = kept, root, digest
+	return w.findModule()
 }
 
 // keptInstead are the kept variables, for a destroy whose inputs can't be read; its error is why they can't.
-func (j *job) keptInstead(ctx context.Context, why error) ([]byte, error) {
-	file := j.keptVariables(ctx)
+func (k *keepsakes) keptInstead(ctx context.Context, why error) ([]byte, error) {
+	file := k.keptVariables(ctx)
 	if file == nil {
 		return nil, why
 	}
-	j.log.Info("the inputs can't be read; the destroy takes the values that were kept", "error", why.Error())
+	k.log.Info("the inputs can't be read; the destroy takes the values that were kept", "error", why.Error())
 	return file, nil
 }
 
 // keptVariables are nil when the run may not fall back on any, or they can't be had.
-func (j *job) keptVariables(ctx context.Context) []byte {
-	if kept := j.keptForDestroy(ctx); kept != nil {
+func (k *keepsakes) keptVariables(ctx context.Context) []byte {
+	if kept := k.keptForDestroy(ctx); kept != nil {
 		return kept.Variables
 	}
 	return nil
 }
 
+// keptForDestroy is what the last apply has kept; nil when the run may not fall back on it, or it can't be had.
+func (k *keepsakes) keptForDestroy(ctx context.Context) *keepsake.Kept {
+	if k.kept != nil || k.fallback != nil {
+		return cmp.Or(k.kept, k.fallback)
+	}
+	if !k.mayFallBack() {
+		return nil
+	}
+	kept, err := keepsake.Load(ctx, k.cfg.Client, k.owner, k.run.Spec.Kept)
+	if err != nil {
+		k.log.Info("what was kept can't be used", "error", err.Error())
+		return nil
+	}
+	k.secrets.add(kept.Secrets...)
+	k.fallback = kept
+	return kept
+}
+
 // overKept lays the inputs as they are now over the variables of the keepsake that is worked from.
-func (j *job) overKept(file []byte) ([]byte, error) {
-	if j.kept == nil {
+func (k *keepsakes) overKept(file []byte) ([]byte, error) {
+	if k.kept == nil {
 		return file, nil
 	}
 	values, now := map[string]json.RawMessage{}, map[string]json.RawMessage{}
-	if err := errors.Join(json.Unmarshal(j.kept.Variables, &values), json.Unmarshal(file, &now)); err != nil {
+	if err := errors.Join(json.Unmarshal(k.kept.Variables, &values), json.Unmarshal(file, &now)); err != nil {
 		return nil, fmt.Errorf("decode the variables: %w", err)
 	}
 	maps.Copy(values, now)
@@ -107,46 +126,46 @@ func (j *job) overKept(file []byte) ([]byte, error) {
 
 // keep stores what a destroy will need, before the engine is started: an apply that dies half way has made something,
 // too. Not being able to keep it is no failure of the apply, but it is said.
-func (j *job) keep(ctx context.Context) {
-	if j.spec.Destroy || j.toKeep == nil {
+func (k *keeper) keep(ctx context.Context) {
+	if k.spec.Destroy || k.dir.toKeep == nil {
 		return
 	}
-	kept, err := j.store(ctx)
+	kept, err := k.store(ctx)
 	if err != nil {
-		text := j.secrets.text(fmt.Sprintf("What a destroy needs is not kept: %v. Deleting this object with its resources will need its source and inputs", err))
-		j.log.Info("no keepsake is stored", "error", text)
+		text := k.secrets.text(fmt.Sprintf("What a destroy needs is not kept: %v. Deleting this object with its resources will need its source and inputs", err))
+		k.log.Info("no keepsake is stored", "error", text)
 		kept = &v1alpha2.RunKept{Message: text}
 	}
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Kept = kept })
+	k.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Kept = kept })
 }
 
 // keepUnchanged is for an object that has no keepsake, though its infrastructure is as the module says: one that was
 // applied by another controller, or before there were keepsakes.
-func (j *job) keepUnchanged(ctx context.Context) {
-	if j.run.Spec.Kept != "" {
+func (k *keeper) keepUnchanged(ctx context.Context) {
+	if k.run.Spec.Kept != "" {
 		return
 	}
-	j.keep(ctx)
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) {
+	k.keep(ctx)
+	k.report.set(func(s *v1alpha2.TerraformRunStatus) {
 		if s.Kept != nil && s.Kept.Digest == "" {
 			s.Kept = nil // an apply will say it; a drift check does not, each time
 		}
 	})
 }
 
-func (j *job) store(ctx context.Context) (*v1alpha2.RunKept, error) {
-	packed, err := j.packModule()
+func (k *keeper) store(ctx context.Context) (*v1alpha2.RunKept, error) {
+	packed, err := k.packModule()
 	if err != nil {
 		return nil, err
 	}
-	if j.toKeep.Provided, err = j.encodeProvided(); err != nil {
+	if k.dir.toKeep.Provided, err = k.dir.encodeProvided(); err != nil {
 		return nil, err
 	}
-	j.toKeep.Revision, j.toKeep.Spec, j.toKeep.Files = j.run.Spec.Source.Revision, *j.spec.DeepCopy(), packed
+	k.dir.toKeep.Revision, k.dir.toKeep.Spec, k.dir.toKeep.Files = k.run.Spec.Source.Revision, *k.spec.DeepCopy(), packed
 	stored := &v1alpha2.RunKept{}
 	var tooLarge *bundle.TooLargeError
 	err = retry(ctx, keepPatience, func(ctx context.Context) (err error) {
-		stored.Digest, stored.Size, err = keepsake.Save(ctx, j.cfg.Client, j.owner, j.toKeep)
+		stored.Digest, stored.Size, err = keepsake.Save(ctx, k.cfg.Client, k.owner, k.dir.toKeep)
 		if errors.As(err, &tooLarge) {
 			return nil
 		}
@@ -161,28 +180,28 @@ func (j *job) store(ctx context.Context) (*v1alpha2.RunKept, error) {
 	return stored, nil
 }
 
-// pruneKept removes older keepsakes once the new one is reported.
-func (j *job) pruneKept(ctx context.Context) {
-	kept := j.report.status().Kept
+// prune removes older keepsakes once the new one is reported.
+func (k *keeper) prune(ctx context.Context) {
+	kept := k.report.status().Kept
 	if kept == nil || kept.Digest == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, stateTime)
 	defer cancel()
-	if err := keepsake.Prune(ctx, j.cfg.Client, j.owner, kept.Digest); err != nil {
-		j.log.Info("could not remove old keepsakes", "error", err.Error())
+	if err := keepsake.Prune(ctx, k.cfg.Client, k.owner, kept.Digest); err != nil {
+		k.log.Info("could not remove old keepsakes", "error", err.Error())
 	}
 }
 
 // packModule packs the files of the artifact: all of them, or, where they are too many, those that modules consist of.
-func (j *job) packModule() ([]byte, error) {
+func (k *keeper) packModule() ([]byte, error) {
 	var err error
 	for _, wanted := range []func(string) bool{func(string) bool { return true }, partOfModule} {
 		packed := &capped{room: keepsake.MaxFiles}
 		left := func(path string, info os.FileInfo) bool {
-			return madeHere(j.root, path) || j.mapped(path) || !info.IsDir() && !wanted(path)
+			return madeHere(k.dir.root, path) || k.dir.mapped(path) || !info.IsDir() && !wanted(path)
 		}
-		if _, err = tar.Tar(j.root, packed, tar.WithFilter(left)); err == nil {
+		if _, err = tar.Tar(k.dir.root, packed, tar.WithFilter(left)); err == nil {
 			return packed.Bytes(), nil
 		}
 		if !errors.Is(err, errExtrasTooLarge) {

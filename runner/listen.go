@@ -38,7 +38,7 @@ func (j *job) listen(ctx context.Context) (context.Context, func()) {
 	outer := ctx
 	ctx, j.interrupt = context.WithCancelCause(context.WithoutCancel(outer))
 	kill, killNow := context.WithCancel(context.WithoutCancel(outer))
-	j.kill = kill
+	j.tool.kill = kill
 	stopWaiting := context.AfterFunc(outer, func() {
 		j.interrupt(errTerminated)
 		time.AfterFunc(j.cfg.Grace, killNow)

@@ -28,8 +28,8 @@ func lockOf(err error) (*v1alpha2.LockInfo, bool) {
 
 // lockUnreadable says whether a command failed at the lock that the guard has seen, and whose holder has written nothing of
 // itself that an engine can read: the engine complains of that then, and not of the lock.
-func (j *job) lockUnreadable(err error) bool {
-	seen := j.report.status().Lock
+func (a *assignment) lockUnreadable(err error) bool {
+	seen := a.report.status().Lock
 	failed, ok := errors.AsType[*engine.Error](err)
 	return ok && seen != nil && seen.Who == "" && slices.ContainsFunc(failed.Diagnostics, func(d v1alpha2.Diagnostic) bool {
 		return lock.IsFailure(d.Summary)
@@ -37,8 +37,8 @@ func (j *job) lockUnreadable(err error) bool {
 }
 
 // lockFailure names the holder. Without the engine's word of it, what the guard has seen counts.
-func (j *job) lockFailure(info *v1alpha2.LockInfo, err error) *failure {
-	if seen := j.report.status().Lock; seen != nil && (info == nil || info.ID == "") {
+func (a *assignment) lockFailure(info *v1alpha2.LockInfo, err error) *failure {
+	if seen := a.report.status().Lock; seen != nil && (info == nil || info.ID == "") {
 		info = seen
 	}
 	f := fail(v1alpha2.ReasonLockHeld, err)
@@ -46,8 +46,8 @@ func (j *job) lockFailure(info *v1alpha2.LockInfo, err error) *failure {
 		f.message = "the state is locked, its holder is not known: " + f.message
 		return f
 	}
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Lock = info })
-	f.message = "the state is locked: " + lockText(info, j.cfg.Now())
+	a.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Lock = info })
+	f.message = "the state is locked: " + lockText(info, a.cfg.Now())
 	return f
 }
 

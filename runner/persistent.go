@@ -26,11 +26,11 @@ type initialised struct {
 
 // persistent refuses a state that would be lost with the pod: there would be no plan after the first apply that knows what
 // was made.
-func (j *job) persistent() error {
-	if j.backend.Kubernetes {
+func (w *workdir) persistent() error {
+	if w.backend.Kubernetes {
 		return nil
 	}
-	content, err := readOptional(filepath.Join(j.module, dataDir, "terraform.tfstate"))
+	content, err := readOptional(filepath.Join(w.module, dataDir, "terraform.tfstate"))
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, fmt.Errorf("read which backend is used: %w", err))
 	}
@@ -47,10 +47,10 @@ func (j *job) persistent() error {
 		return nil
 	}
 	dir := filepath.Dir(noted.Backend.Config.Path)
-	if j.spec.GetWorkspace() != engine.DefaultWorkspace {
+	if w.spec.GetWorkspace() != engine.DefaultWorkspace {
 		dir = noted.Backend.Config.WorkspaceDir
 	}
-	if !filepath.IsAbs(dir) || !outlives(dir, &j.spec.RunnerPodTemplate.Spec) {
+	if !filepath.IsAbs(dir) || !outlives(dir, &w.spec.RunnerPodTemplate.Spec) {
 		return lost(`the backend "local" keeps it on the pod's own disk`,
 			"take another backend, or a path in a volume of spec.runnerPodTemplate that outlives the pod")
 	}

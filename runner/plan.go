@@ -22,59 +22,59 @@ const (
 )
 
 // plan makes a plan and reports it in a form without secrets.
-func (j *job) plan(ctx context.Context) error {
-	before, err := snapshot(j.root)
+func (p *planner) plan(ctx context.Context) error {
+	before, err := snapshot(p.dir.root)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
-	delete(before, j.rendered) // so that it travels with the plan
-	options, err := j.planOptions()
+	delete(before, p.dir.rendered) // so that it travels with the plan
+	options, err := p.options()
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
-	if err := j.overLock(ctx, func() error { _, err := j.engine.Plan(ctx, options); return err }); err != nil {
-		return j.engineFailure(v1alpha2.ReasonTFExecPlanFailed, err)
+	if err := p.state.overLock(ctx, func() error { _, err := p.tool.engine.Plan(ctx, options); return err }); err != nil {
+		return p.engineFailure(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
-	made, err := j.engine.ShowPlan(ctx, planFile)
+	made, err := p.tool.engine.ShowPlan(ctx, planFile)
 	if err != nil {
-		return j.engineFailure(v1alpha2.ReasonTFExecPlanFailed, err)
+		return p.engineFailure(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
-	j.secrets.add(plan.Secrets(made)...)
-	changes, err := j.sealed(ctx, made)
+	p.secrets.add(plan.Secrets(made)...)
+	changes, err := p.sealed(ctx, made)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
 	if changes.Empty() {
-		j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan = &v1alpha2.RunPlan{Short: changes.Summary().String()} })
+		p.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan = &v1alpha2.RunPlan{Short: changes.Summary().String()} })
 		return nil
 	}
-	id := plan.ID(j.run.Spec.Source.Revision, changes.Content(), j.run.Spec.AppliesCompleted)
-	j.stored, err = j.collect(id, made, before)
+	id := plan.ID(p.run.Spec.Source.Revision, changes.Content(), p.run.Spec.AppliesCompleted)
+	p.stored, err = p.collect(id, made, before)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
-	if err := j.readFormerPlan(ctx); err != nil {
+	if err := p.readFormerPlan(ctx); err != nil {
 		return err
 	}
-	described := describe(j.stored, changes)
+	described := describe(p.stored, changes)
 	described.Changes = planChanges(changes)
 	rendered, _ := plan.Render(made, maxRendered)
-	described.Rendered = plan.Truncate(j.secrets.text(rendered), maxRendered)
-	if described.JSON, err = planForWebhooks(j.spec, made, j.secrets.text); err != nil {
+	described.Rendered = plan.Truncate(p.secrets.text(rendered), maxRendered)
+	if described.JSON, err = planForWebhooks(p.spec, made, p.secrets.text); err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)
 	}
-	if j.cfg.Chatter.Plan {
-		j.log.Info("planned", "plan", described.Rendered)
+	if p.cfg.Chatter.Plan {
+		p.log.Info("planned", "plan", described.Rendered)
 	}
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan = described })
+	p.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan = described })
 	return nil
 }
 
 // sealed are the changes of a plan, with digests under the object's own key, which is the same for all its plans.
-func (j *job) sealed(ctx context.Context, made *tfjson.Plan) (*plan.Changes, error) {
+func (a *assignment) sealed(ctx context.Context, made *tfjson.Plan) (*plan.Changes, error) {
 	var key []byte
 	err := retry(ctx, apiPatience, func(ctx context.Context) (err error) {
-		key, err = planstore.Key(ctx, j.cfg.Client, j.owner)
+		key, err = planstore.Key(ctx, a.cfg.Client, a.owner)
 		return err
 	})
 	if err != nil {
@@ -83,16 +83,16 @@ func (j *job) sealed(ctx context.Context, made *tfjson.Plan) (*plan.Changes, err
 	return plan.FromJSON(made, key)
 }
 
-func (j *job) planOptions() (engine.PlanOptions, error) {
-	files, err := j.varFiles()
+func (p *planner) options() (engine.PlanOptions, error) {
+	files, err := p.dir.varFiles()
 	return engine.PlanOptions{
 		Out:         planFile,
-		Destroy:     j.spec.Destroy,
-		NoLock:      j.spec.Plan != nil && j.spec.Plan.Lock != nil && !*j.spec.Plan.Lock,
-		LockTimeout: lockTimeout(j.spec),
-		Targets:     j.spec.Targets,
+		Destroy:     p.spec.Destroy,
+		NoLock:      p.spec.Plan != nil && p.spec.Plan.Lock != nil && !*p.spec.Plan.Lock,
+		LockTimeout: lockTimeout(p.spec),
+		Targets:     p.spec.Targets,
 		VarFiles:    files,
-		Here:        j.backend.Cloud != nil,
+		Here:        p.dir.backend.Cloud != nil,
 	}, err
 }
 
@@ -129,22 +129,22 @@ func planChanges(changes *plan.Changes) []v1alpha2.PlanChange {
 
 // collect takes together what has to travel with a plan. Files that are too large to travel are left behind: most
 // applies do not need them, and those that do say so.
-func (j *job) collect(id string, made *tfjson.Plan, before files) (*planstore.Plan, error) {
-	file, err := os.ReadFile(filepath.Join(j.module, planFile))
+func (p *planner) collect(id string, made *tfjson.Plan, before files) (*planstore.Plan, error) {
+	file, err := os.ReadFile(filepath.Join(p.dir.module, planFile))
 	if err != nil {
 		return nil, fmt.Errorf("read the plan file: %w", err)
 	}
-	locks, err := readOptional(filepath.Join(j.module, lockFile))
+	locks, err := readOptional(filepath.Join(p.dir.module, lockFile))
 	if err != nil {
 		return nil, fmt.Errorf("read the lock file: %w", err)
 	}
-	variables, err := j.digestOfInputs(made)
+	variables, err := p.digestOfInputs(made)
 	if err != nil {
 		return nil, err
 	}
-	extra, err := packNew(j.root, before)
+	extra, err := packNew(p.dir.root, before)
 	if errors.Is(err, errExtrasTooLarge) {
-		j.log.Info("files that the plan has made do not travel with it; an apply that needs them will fail", "reason", err.Error())
+		p.log.Info("files that the plan has made do not travel with it; an apply that needs them will fail", "reason", err.Error())
 	} else if err != nil {
 		return nil, err
 	}
@@ -153,40 +153,40 @@ func (j *job) collect(id string, made *tfjson.Plan, before files) (*planstore.Pl
 		Digest:         planstore.Digest(file),
 		File:           file,
 		LockFile:       locks,
-		Engine:         j.engine.Binary().Identity,
-		ArtifactDigest: j.digest,
+		Engine:         p.tool.engine.Binary().Identity,
+		ArtifactDigest: p.dir.digest,
 		Variables:      variables,
 		Extra:          extra,
 	}, nil
 }
 
-// storePlan stores the plan, unless the one that waits is the same. It counts from the moment that the run's status has
+// store stores the plan, unless the one that waits is the same. It counts from the moment that the run's status has
 // its digest; plans of before are removed after that.
-func (j *job) storePlan(ctx context.Context) error {
-	if j.stored == nil {
-		j.keepUnchanged(ctx)
+func (p *planner) store(ctx context.Context) error {
+	if p.stored == nil {
+		p.keeper.keepUnchanged(ctx)
 		return nil
 	}
-	if known := j.recordState(ctx); known && j.keepsWaiting(ctx) {
-		return j.storeReadable(ctx)
+	if known := p.recordState(ctx); known && p.keepsWaiting(ctx) {
+		return p.storeReadable(ctx)
 	}
-	if err := planstore.Save(ctx, j.cfg.Client, j.owner, j.spec.GetWorkspace(), j.stored); err != nil {
+	if err := planstore.Save(ctx, p.cfg.Client, p.owner, p.spec.GetWorkspace(), p.stored); err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, fmt.Errorf("store the plan: %w", err))
 	}
-	return j.storeReadable(ctx)
+	return p.storeReadable(ctx)
 }
 
-// prunePlans removes stored plans that nobody can apply any more. What is left over goes with the next plan, or with
+// prune removes stored plans that nobody can apply any more. What is left over goes with the next plan, or with
 // the object.
-func (j *job) prunePlans(ctx context.Context) {
+func (p *planner) prune(ctx context.Context) {
 	keep := ""
-	if j.stored != nil {
-		keep = j.stored.Digest
+	if p.stored != nil {
+		keep = p.stored.Digest
 	}
-	if err := planstore.Prune(ctx, j.cfg.Client, j.owner, j.spec.GetWorkspace(), keep); err != nil {
-		j.log.Info("could not remove old plans", "error", err.Error())
+	if err := planstore.Prune(ctx, p.cfg.Client, p.owner, p.spec.GetWorkspace(), keep); err != nil {
+		p.log.Info("could not remove old plans", "error", err.Error())
 	}
-	j.pruneReadable(ctx)
+	p.pruneReadable(ctx)
 }
 
 // variablesOf are the values of the root module's variables in a plan, but for those without value.

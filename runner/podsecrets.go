@@ -15,18 +15,18 @@ const podSecretsPatience = 5 * time.Second
 
 // hidePodSecrets makes known what this pod was given of Secrets in its environment: the engine and all that it starts can say
 // it. A Secret that this account may not read, or that is gone by now, keeps no run from its work; not knowing does.
-func (j *job) hidePodSecrets(ctx context.Context) error {
-	pod, start := &j.run.Spec.Terraform.RunnerPodTemplate.Spec, j.cfg.Now()
+func (a *assignment) hidePodSecrets(ctx context.Context) error {
+	pod, start := &a.run.Spec.Terraform.RunnerPodTemplate.Spec, a.cfg.Now()
 	err := retry(ctx, apiPatience, func(ctx context.Context) (err error) {
-		j.podSecrets, err = inputs.NewReader(j.cfg.Client, j.run.Namespace).Environment(ctx, pod, j.cfg.Getenv)
-		if apierrors.IsForbidden(err) && j.cfg.Now().Sub(start) > podSecretsPatience {
+		a.podSecrets, err = inputs.NewReader(a.cfg.Client, a.run.Namespace).Environment(ctx, pod, a.cfg.Getenv)
+		if apierrors.IsForbidden(err) && a.cfg.Now().Sub(start) > podSecretsPatience {
 			return &lasting{err}
 		}
 		return err
 	})
-	j.secrets.add(j.podSecrets...)
+	a.secrets.add(a.podSecrets...)
 	if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
-		j.log.Info("values in the environment can't be hidden where the engine says them", "error", err.Error())
+		a.log.Info("values in the environment can't be hidden where the engine says them", "error", err.Error())
 		return nil
 	}
 	if err != nil {

@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,61 +13,60 @@ import (
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/inputs"
-	"github.com/terraform-controller/terraform-controller/internal/keepsake"
 )
 
 // provide reads what the run is given besides variables, and puts it where the engine finds it. An apply takes it as it is
 // now; a destroy may fall back on what was kept.
-func (j *job) provide(ctx context.Context) error {
-	given, err := j.readProvided(ctx)
+func (w *workdir) provide(ctx context.Context) error {
+	given, err := w.readProvided(ctx)
 	if err != nil {
-		if given = j.keptProvided(ctx); given == nil {
+		if given = w.keptProvided(ctx); given == nil {
 			return err
 		}
-		j.log.Info("what the spec names can't be read; the destroy takes what was kept", "error", err.Error())
+		w.log.Info("what the spec names can't be read; the destroy takes what was kept", "error", err.Error())
 	}
-	j.secrets.add(given.Secrets()...)
-	j.provided = given
-	if err := j.placeFiles(); err != nil {
+	w.secrets.add(given.Secrets()...)
+	w.provided = given
+	if err := w.placeFiles(); err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
-	if err := j.placeCLIConfig(); err != nil {
+	if err := w.placeCLIConfig(); err != nil {
 		return fail(v1alpha2.ReasonTFExecNewFailed, err)
 	}
-	if err := j.cfg.accessTo(j.owner.Name).place(given.Credentials); err != nil {
+	if err := w.cfg.accessTo(w.owner.Name).place(given.Credentials); err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
 	return nil
 }
 
-func (j *job) readProvided(ctx context.Context) (*inputs.Provided, error) {
-	reader := inputs.NewReader(j.cfg.Client, j.run.Namespace)
+func (w *workdir) readProvided(ctx context.Context) (*inputs.Provided, error) {
+	reader := inputs.NewReader(w.cfg.Client, w.run.Namespace)
 	given := &inputs.Provided{}
 	var err error
-	if given.Files, err = reader.Files(ctx, j.spec.FileMappings); err != nil {
+	if given.Files, err = reader.Files(ctx, w.spec.FileMappings); err != nil {
 		return nil, fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
-	if given.CLIConfig, err = reader.CLIConfig(ctx, j.spec.CliConfigSecretRef); err != nil {
+	if given.CLIConfig, err = reader.CLIConfig(ctx, w.spec.CliConfigSecretRef); err != nil {
 		return nil, fail(v1alpha2.ReasonTFExecNewFailed, err)
 	}
-	if given.Backend, err = reader.Backend(ctx, j.spec.BackendConfigsFrom); err != nil {
+	if given.Backend, err = reader.Backend(ctx, w.spec.BackendConfigsFrom); err != nil {
 		return nil, fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
-	if given.Credentials, err = reader.Credentials(ctx, j.spec.ModuleCredentials); err != nil {
+	if given.Credentials, err = reader.Credentials(ctx, w.spec.ModuleCredentials); err != nil {
 		return nil, fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
-	if j.spec.Cloud != nil {
-		if given.CloudToken, err = reader.CloudToken(ctx, j.spec.Cloud.TokenSecretRef); err != nil {
+	if w.spec.Cloud != nil {
+		if given.CloudToken, err = reader.CloudToken(ctx, w.spec.Cloud.TokenSecretRef); err != nil {
 			return nil, fail(v1alpha2.ReasonTFExecInitFailed, err)
 		}
 	}
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inputs = append(s.Inputs, reader.Read()...) })
+	w.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inputs = append(s.Inputs, reader.Read()...) })
 	return given, nil
 }
 
 // keptProvided is nil when the run may not fall back on what was kept, or it can't be had.
-func (j *job) keptProvided(ctx context.Context) *inputs.Provided {
-	kept := j.keptForDestroy(ctx)
+func (w *workdir) keptProvided(ctx context.Context) *inputs.Provided {
+	kept := w.keptForDestroy(ctx)
 	if kept == nil {
 		return nil
 	}
@@ -77,32 +75,32 @@ func (j *job) keptProvided(ctx context.Context) *inputs.Provided {
 		return given
 	}
 	if err := json.Unmarshal(kept.Provided, given); err != nil {
-		j.log.Info("what was kept can't be used", "error", err.Error())
+		w.log.Info("what was kept can't be used", "error", err.Error())
 		return nil
 	}
-	if !sameService(kept.Spec.Cloud, j.spec.Cloud) {
+	if !sameService(kept.Spec.Cloud, w.spec.Cloud) {
 		given.CloudToken = "" // it was meant for another
 	}
 	return given
 }
 
 // encodeProvided is what a keepsake holds of it; nil for nothing.
-func (j *job) encodeProvided() ([]byte, error) {
-	given, err := json.Marshal(j.provided)
+func (w *workdir) encodeProvided() ([]byte, error) {
+	given, err := json.Marshal(w.provided)
 	if err != nil {
 		return nil, fmt.Errorf("encode what the run was given: %w", err)
 	}
-	if j.provided == nil || string(given) == "{}" {
+	if w.provided == nil || string(given) == "{}" {
 		return nil, nil
 	}
 	return given, nil
 }
 
 // placeFiles writes the mapped files. A link leads nowhere outside of home and workspace.
-func (j *job) placeFiles() error {
-	for i := range j.provided.Files {
-		file := &j.provided.Files[i]
-		path, err := j.placeOf(file)
+func (w *workdir) placeFiles() error {
+	for i := range w.provided.Files {
+		file := &w.provided.Files[i]
+		path, err := w.placeOf(file)
 		if err == nil {
 			err = writePrivate(path, file.Content)
 		}
@@ -115,15 +113,15 @@ func (j *job) placeFiles() error {
 
 // placeCLIConfig lets the engine read its configuration from the Secret, instead of from the image. The file is outside of the
 // working directory: nothing that is packed there may hold it.
-func (j *job) placeCLIConfig() error {
-	if j.provided.CLIConfig == nil {
+func (w *workdir) placeCLIConfig() error {
+	if w.provided.CLIConfig == nil {
 		return nil
 	}
-	path := j.cfg.dir(j.owner.Name) + ".tfrc"
-	if err := writePrivate(path, j.provided.CLIConfig); err != nil {
+	path := w.cfg.dir(w.owner.Name) + ".tfrc"
+	if err := writePrivate(path, w.provided.CLIConfig); err != nil {
 		return fmt.Errorf("write the CLI configuration: %w", err)
 	}
-	if err := j.cfg.Setenv("TF_CLI_CONFIG_FILE", path); err != nil {
+	if err := w.cfg.Setenv("TF_CLI_CONFIG_FILE", path); err != nil {
 		return fmt.Errorf("name the CLI configuration: %w", err)
 	}
 	return nil
@@ -131,38 +129,38 @@ func (j *job) placeCLIConfig() error {
 
 // placeBackendConfig writes the settings of the backend into a file for init: arguments of a command can be seen by others.
 // The answer is the file's name, "" without settings.
-func (j *job) placeBackendConfig() (string, error) {
-	for _, s := range j.provided.Backend {
-		if err := j.backend.Override(s.Name, s.Value); err != nil {
+func (w *workdir) placeBackendConfig() (string, error) {
+	for _, s := range w.provided.Backend {
+		if err := w.backend.Override(s.Name, s.Value); err != nil {
 			return "", fmt.Errorf("spec.backendConfigsFrom: %w", err)
 		}
 	}
-	content := j.backend.Overrides()
+	content := w.backend.Overrides()
 	if content == nil {
 		return "", nil
 	}
-	path := j.cfg.dir(j.owner.Name) + ".backend"
+	path := w.cfg.dir(w.owner.Name) + ".backend"
 	if err := writePrivate(path, content); err != nil {
 		return "", fmt.Errorf("write the settings of the backend: %w", err)
 	}
 	return path, nil
 }
 
-func (j *job) placeOf(file *inputs.File) (string, error) {
-	base := j.module
+func (w *workdir) placeOf(file *inputs.File) (string, error) {
+	base := w.module
 	if file.Location == inputs.LocationHome {
-		base = j.cfg.Home
+		base = w.cfg.Home
 	}
 	return securejoin.SecureJoin(base, file.Path)
 }
 
 // mapped says that the file at path came from a Secret.
-func (j *job) mapped(path string) bool {
-	if j.provided == nil {
+func (w *workdir) mapped(path string) bool {
+	if w.provided == nil {
 		return false
 	}
-	for i := range j.provided.Files {
-		if placed, err := j.placeOf(&j.provided.Files[i]); err == nil && placed == path {
+	for i := range w.provided.Files {
+		if placed, err := w.placeOf(&w.provided.Files[i]); err == nil && placed == path {
 			return true
 		}
 	}
@@ -178,22 +176,4 @@ func writePrivate(path string, content []byte) error {
 		return err
 	}
 	return os.WriteFile(path, content, private)
-}
-
-// keptForDestroy is what the last apply has kept; nil when the run may not fall back on it, or it can't be had.
-func (j *job) keptForDestroy(ctx context.Context) *keepsake.Kept {
-	if j.kept != nil || j.fallback != nil {
-		return cmp.Or(j.kept, j.fallback)
-	}
-	if !j.mayFallBack() {
-		return nil
-	}
-	kept, err := keepsake.Load(ctx, j.cfg.Client, j.owner, j.run.Spec.Kept)
-	if err != nil {
-		j.log.Info("what was kept can't be used", "error", err.Error())
-		return nil
-	}
-	j.secrets.add(kept.Secrets...)
-	j.fallback = kept
-	return kept
 }

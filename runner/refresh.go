@@ -15,23 +15,23 @@ import (
 
 // keepsWaiting lets the plan that waits stay in place of the one that was just made, when that is the same: a person who
 // has read it, or has it before them, is not to find another file under its id. It says whether it stays.
-func (j *job) keepsWaiting(ctx context.Context) bool {
-	waits := j.run.Spec.Plan
-	if waits == nil || waits.ID != j.stored.ID {
+func (p *planner) keepsWaiting(ctx context.Context) bool {
+	waits := p.run.Spec.Plan
+	if waits == nil || waits.ID != p.stored.ID {
 		return false
 	}
-	old, err := planstore.Load(ctx, j.cfg.Client, j.owner, j.spec.GetWorkspace(), waits.Digest)
+	old, err := planstore.Load(ctx, p.cfg.Client, p.owner, p.spec.GetWorkspace(), waits.Digest)
 	if err != nil {
-		j.log.Info("the plan that waits is replaced: it can't be loaded", "id", waits.ID, "error", err.Error())
+		p.log.Info("the plan that waits is replaced: it can't be loaded", "id", waits.ID, "error", err.Error())
 		return false
 	}
-	if what := different(old, j.stored); what != "" {
-		j.log.Info("the plan that waits is replaced: it has the same changes, but was made of something else", "id", waits.ID, "different", what)
+	if what := different(old, p.stored); what != "" {
+		p.log.Info("the plan that waits is replaced: it has the same changes, but was made of something else", "id", waits.ID, "different", what)
 		return false
 	}
-	j.log.Info("the plan that waits is still good", "id", waits.ID)
-	j.stored = old
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan.Digest = old.Digest })
+	p.log.Info("the plan that waits is still good", "id", waits.ID)
+	p.stored = old
+	p.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan.Digest = old.Digest })
 	return true
 }
 
@@ -56,28 +56,28 @@ func different(old, made *planstore.Plan) string {
 }
 
 // recordState notes the state that the plan was made of. It says whether that is known.
-func (j *job) recordState(ctx context.Context) bool {
-	state := j.found
-	if j.backend.Kubernetes { // init may have made one
+func (p *planner) recordState(ctx context.Context) bool {
+	state := p.state.found
+	if p.dir.backend.Kubernetes { // init may have made one
 		var err error
-		if state, err = backend.ReadState(ctx, j.cfg.Client, j.backend); err != nil {
-			j.log.Info("the state that the plan was made of is not known", "error", err.Error())
+		if state, err = backend.ReadState(ctx, p.cfg.Client, p.dir.backend); err != nil {
+			p.log.Info("the state that the plan was made of is not known", "error", err.Error())
 			return false
 		}
 	}
 	if state != nil {
-		j.stored.Lineage, j.stored.Serial = state.Lineage, state.Serial
+		p.stored.Lineage, p.stored.Serial = state.Lineage, state.Serial
 	}
 	return true
 }
 
 // digestOfInputs stands for the values of variables, and the settings of the backend, that the plan file holds. It is stored
 // beside that file, and nowhere else.
-func (j *job) digestOfInputs(made *tfjson.Plan) (string, error) {
+func (p *planner) digestOfInputs(made *tfjson.Plan) (string, error) {
 	values, err := json.Marshal(variablesOf(made))
 	if err != nil {
 		return "", fmt.Errorf("encode the plan's variables: %w", err)
 	}
-	values = append(values, j.backend.Overrides()...)
+	values = append(values, p.dir.backend.Overrides()...)
 	return planstore.Digest(values), nil
 }

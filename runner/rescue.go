@@ -25,10 +25,10 @@ const (
 
 var errNotNewer = errors.New("it is not a later version of the state")
 
-// rescueState saves a state that the engine could not write: with the pod the only copy would be lost. It is written to the
+// rescue saves a state that the engine could not write: with the pod the only copy would be lost. It is written to the
 // backend, if that takes it within apiPatience, else kept for the next plan. The failure of the run says which.
-func (j *job) rescueState(ctx context.Context) {
-	content, err := readOptional(filepath.Join(j.module, erroredState))
+func (c *custodian) rescue(ctx context.Context) {
+	content, err := readOptional(filepath.Join(c.dir.module, erroredState))
 	if content == nil && err == nil {
 		return
 	}
@@ -37,40 +37,40 @@ func (j *job) rescueState(ctx context.Context) {
 		patience, longer = rescueHurry, rescueHurry
 	}
 	ctx = context.WithoutCancel(ctx)
-	full := j.capacity().exceeded(content)
+	full := c.capacity().exceeded(content)
 	if full != "" {
 		err = errors.New(full)
 	}
 	if err == nil {
 		pushing, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		err = retry(pushing, patience, func(ctx context.Context) error { return j.pushNewer(ctx, content) })
+		err = retry(pushing, patience, func(ctx context.Context) error { return c.pushNewer(ctx, content) })
 	}
 	if err == nil {
-		j.rescued = "the state was saved at another try"
+		c.rescued = "the state was saved at another try"
 		return
 	}
-	j.log.Info("the state could not be pushed either", "error", j.secrets.text(err.Error()))
-	j.rescued = j.keepState(ctx, content, longer)
+	c.log.Info("the state could not be pushed either", "error", c.secrets.text(err.Error()))
+	c.rescued = c.keep(ctx, content, longer)
 	if full != "" {
-		j.rescued += "; " + full
+		c.rescued += "; " + full
 	}
 }
 
 // capacity of the run's backend.
-func (j *job) capacity() capacity {
-	return capacity{backend: j.backend, engine: j.engine.Binary().Identity, splits: j.engine.SplitsState()}
+func (c *custodian) capacity() capacity {
+	return capacity{backend: c.dir.backend, engine: c.tool.engine.Binary().Identity, splits: c.tool.engine.SplitsState()}
 }
 
-// keepState stores a state that the backend does not take, and says where it is.
-func (j *job) keepState(ctx context.Context, content []byte, patience time.Duration) string {
+// keep stores a state that the backend does not take, and says where it is.
+func (c *custodian) keep(ctx context.Context, content []byte, patience time.Duration) string {
 	id, err := backend.Identify(content)
 	kept := &rescue.State{}
 	if err == nil {
-		kept = &rescue.State{Backend: j.run.Spec.Backend, Lineage: id.Lineage, Serial: id.Serial, Content: content}
+		kept = &rescue.State{Backend: c.run.Spec.Backend, Lineage: id.Lineage, Serial: id.Serial, Content: content}
 		var unheard error // the pod is gone from the API, and its token with it: this process is not to stay for that
 		err = retry(ctx, patience, func(ctx context.Context) error {
-			err := rescue.Save(ctx, j.cfg.Client, j.owner, kept)
+			err := rescue.Save(ctx, c.cfg.Client, c.owner, kept)
 			if apierrors.IsUnauthorized(err) {
 				unheard = err
 				return nil
@@ -80,8 +80,8 @@ func (j *job) keepState(ctx context.Context, content []byte, patience time.Durat
 		err = errors.Join(err, unheard)
 	}
 	if err != nil {
-		j.log.Info("the state could not be kept either", "error", j.secrets.text(err.Error()))
-		return fmt.Sprintf("the state could not be saved: it is in %s in pod %s", filepath.Join(j.module, erroredState), j.cfg.PodName)
+		c.log.Info("the state could not be kept either", "error", c.secrets.text(err.Error()))
+		return fmt.Sprintf("the state could not be saved: it is in %s in pod %s", filepath.Join(c.dir.module, erroredState), c.cfg.PodName)
 	}
 	return fmt.Sprintf("the state could not be written: it is kept in Secret %s, and the next plan writes it, if it follows the state of the backend",
 		kept.Secret)
@@ -89,35 +89,35 @@ func (j *job) keepState(ctx context.Context, content []byte, patience time.Durat
 
 // pushNewer writes a state, which is in the module's folder, over an older one of the same lineage, or where there is none.
 // That what it records is there already is success.
-func (j *job) pushNewer(ctx context.Context, content []byte) error {
+func (c *custodian) pushNewer(ctx context.Context, content []byte) error {
 	kept, err := backend.Identify(content)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", erroredState, err)
 	}
-	found, err := j.readState(ctx)
+	found, err := c.read(ctx)
 	if err != nil {
 		return err
 	}
 	if found != nil && (kept.Lineage != found.Lineage || kept.Serial <= found.Serial) {
-		if written, err := j.isWritten(ctx, content, kept, found); err != nil || written {
+		if written, err := c.isWritten(ctx, content, kept, found); err != nil || written {
 			return err
 		}
 		return fmt.Errorf("%w: it has lineage %s, serial %d; the backend has lineage %s, serial %d, and records something else",
 			errNotNewer, kept.Lineage, kept.Serial, found.Lineage, found.Serial)
 	}
-	if err := j.releaseOwnLock(ctx); err != nil {
+	if err := c.releaseOwnLock(ctx); err != nil {
 		return err
 	}
-	return j.overLock(ctx, func() error { return j.engine.PushState(ctx, erroredState) })
+	return c.overLock(ctx, func() error { return c.tool.engine.PushState(ctx, erroredState) })
 }
 
 // isWritten says that the backend has all that a state records, be it with a later serial: a push raises that. The engine is
 // asked, because it decrypts.
-func (j *job) isWritten(ctx context.Context, content []byte, kept, found *v1alpha2.StateStatus) (bool, error) {
+func (c *custodian) isWritten(ctx context.Context, content []byte, kept, found *v1alpha2.StateStatus) (bool, error) {
 	if kept.Lineage != found.Lineage {
 		return false, nil
 	}
-	present, err := j.engine.PullState(ctx)
+	present, err := c.tool.engine.PullState(ctx)
 	if err != nil {
 		return false, fmt.Errorf("pull the state: %w", err)
 	}
@@ -126,55 +126,55 @@ func (j *job) isWritten(ctx context.Context, content []byte, kept, found *v1alph
 
 // releaseOwnLock frees the lock that this run's engine has left behind: when it could not write the state, it mostly could
 // not unlock it either. Its process has ended, and the lock's "Who" names this pod.
-func (j *job) releaseOwnLock(ctx context.Context) error {
-	if !j.backend.Kubernetes {
+func (c *custodian) releaseOwnLock(ctx context.Context) error {
+	if !c.dir.backend.Kubernetes {
 		return nil
 	}
-	info, err := lock.Read(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease)
-	if err != nil || info == nil || hostOf(info.Who) != j.run.Spec.Hostname {
+	info, err := lock.Read(ctx, c.cfg.Client, c.dir.backend.Namespace, c.dir.backend.LockLease)
+	if err != nil || info == nil || hostOf(info.Who) != c.run.Spec.Hostname {
 		return err
 	}
-	j.log.Info("the engine has left its lock, which is released", "id", info.ID)
-	return lock.Release(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease, info.ID)
+	c.log.Info("the engine has left its lock, which is released", "id", info.ID)
+	return lock.Release(ctx, c.cfg.Client, c.dir.backend.Namespace, c.dir.backend.LockLease, info.ID)
 }
 
-// recoverState writes a state that an earlier apply could not, before anything is planned from an older one. One that does
+// recover writes a state that an earlier apply could not, before anything is planned from an older one. One that does
 // not follow the state of the backend stays where it is, and nothing is planned until a person has decided.
-func (j *job) recoverState(ctx context.Context) error {
-	kept, err := rescue.Load(ctx, j.cfg.Client, j.owner, j.run.Spec.Backend)
+func (c *custodian) recover(ctx context.Context) error {
+	kept, err := rescue.Load(ctx, c.cfg.Client, c.owner, c.run.Spec.Backend)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
 	if kept == nil {
 		return nil
 	}
-	log := j.log.WithValues("secret", kept.Secret, "lineage", kept.Lineage, "serial", kept.Serial)
-	if kept.Backend != j.run.Spec.Backend {
-		if refused := foreignState(kept.Secret, j.found); refused != "" {
+	log := c.log.WithValues("secret", kept.Secret, "lineage", kept.Lineage, "serial", kept.Serial)
+	if kept.Backend != c.run.Spec.Backend {
+		if refused := foreignState(kept.Secret, c.found); refused != "" {
 			return fail(v1alpha2.ReasonStateGuard, errors.New(refused))
 		}
 		log.Info("a rescued state is of another backend or workspace, and stays")
 		return nil
 	}
-	if err := j.writeModuleFile(erroredState, kept.Content); err != nil {
+	if err := c.dir.writeModuleFile(erroredState, kept.Content); err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
-	defer os.Remove(filepath.Join(j.module, erroredState))
-	err = j.pushNewer(ctx, kept.Content)
+	defer os.Remove(filepath.Join(c.dir.module, erroredState))
+	err = c.pushNewer(ctx, kept.Content)
 	switch {
 	case errors.Is(err, errNotNewer):
 		return fail(v1alpha2.ReasonStateGuard, fmt.Errorf("a state that an apply could not write is kept in Secret %s, and does not follow the one of "+
 			"the backend: %w. Nothing was done: push the kept state, or, to go on with what is there, delete that Secret",
 			kept.Secret, err))
 	case err != nil:
-		f := j.engineFailure(v1alpha2.ReasonTFExecInitFailed, fmt.Errorf("write the rescued state: %w", err))
-		if full := j.capacity().exceeded(kept.Content); full != "" {
+		f := c.engineFailure(v1alpha2.ReasonTFExecInitFailed, fmt.Errorf("write the rescued state: %w", err))
+		if full := c.capacity().exceeded(kept.Content); full != "" {
 			f.message += fmt.Sprintf("; the state stays in Secret %s; %s", kept.Secret, full)
 		}
 		return f
 	}
 	log.Info("the rescued state is written")
-	err = retry(ctx, apiPatience, func(ctx context.Context) error { return rescue.Remove(ctx, j.cfg.Client, j.owner, kept) })
+	err = retry(ctx, apiPatience, func(ctx context.Context) error { return rescue.Remove(ctx, c.cfg.Client, c.owner, kept) })
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err) // once the state has changed it would be in the way
 	}

@@ -42,8 +42,8 @@ func (j *job) explain(step v1alpha2.RunStep, err error) *failure {
 		f = fail(defaultReasons[step], err)
 	}
 	j.explainStop(step, f, err)
-	if j.rescued != "" {
-		f.message += "; " + j.rescued
+	if j.state.rescued != "" {
+		f.message += "; " + j.state.rescued
 	}
 	return f
 }
@@ -82,10 +82,10 @@ func (j *job) standing(step v1alpha2.RunStep) string {
 		return "the apply was complete, its health was not checked"
 	}
 	parts := []string{
-		listed("done", j.progress.Done()),
-		listed("failed", j.progress.Failed()),
-		listed("in flight", j.progress.InFlight()),
-		listed("not started", j.progress.NotStarted()),
+		listed("done", j.tool.progress.Done()),
+		listed("failed", j.tool.progress.Failed()),
+		listed("in flight", j.tool.progress.InFlight()),
+		listed("not started", j.tool.progress.NotStarted()),
 	}
 	var said []string
 	for _, part := range parts {
@@ -101,7 +101,7 @@ func (j *job) standing(step v1alpha2.RunStep) string {
 
 // finish reports the result, whatever has become of the context: the run's process may end only after that.
 func (j *job) finish(ctx context.Context, workErr error) error {
-	j.lookAtState(ctx)
+	j.state.lookAt(ctx)
 	ctx = context.WithoutCancel(ctx)
 	j.report.set(func(s *v1alpha2.TerraformRunStatus) { j.conclude(s, workErr) })
 	err := j.report.commit(ctx)
@@ -112,36 +112,36 @@ func (j *job) finish(ctx context.Context, workErr error) error {
 	if err != nil {
 		return fmt.Errorf("report the result: %w", err)
 	}
-	j.pruneKept(ctx)
+	j.keeper.prune(ctx)
 	if workErr == nil && j.run.Spec.Operation == v1alpha2.OperationPlan && j.run.Spec.Session == nil {
 		ctx, cancel := context.WithTimeout(ctx, stateTime)
 		defer cancel()
-		j.prunePlans(ctx)
+		j.planner.prune(ctx)
 	}
 	return nil
 }
 
-// lookAtState records the state as the run leaves it: the next run is to find it. One that the guard has not let through is
+// lookAt records the state as the run leaves it: the next run is to find it. One that the guard has not let through is
 // not recorded. Not knowing it is no failure of the run.
-func (j *job) lookAtState(ctx context.Context) {
-	if !j.trusted {
+func (c *custodian) lookAt(ctx context.Context) {
+	if !c.trusted {
 		return
 	}
 	looking, cancel := context.WithTimeout(context.WithoutCancel(ctx), stateTime)
 	defer cancel()
-	content, err := j.stateContent(looking)
+	content, err := c.content(looking)
 	var state *v1alpha2.StateStatus
 	if content != nil && err == nil {
 		state, err = backend.Identify(content)
 	}
 	if err != nil {
-		j.log.Info("the state after the run is not known", "error", j.secrets.text(err.Error()))
+		c.log.Info("the state after the run is not known", "error", c.secrets.text(err.Error()))
 		return
 	}
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.State = state })
+	c.report.set(func(s *v1alpha2.TerraformRunStatus) { s.State = state })
 	keeping, done := hurried(ctx, stateTime)
 	defer done()
-	j.stateVersions().after(keeping, content)
+	c.stateVersions().after(keeping, content)
 }
 
 // conclude fills in the end of a run.

@@ -71,8 +71,8 @@ func (s session) wait(ctx context.Context) error {
 // sessionSteps prepare everything as for a plan, and then wait.
 func (j *job) sessionSteps() []step {
 	return []step{
-		{v1alpha2.StepFetch, j.fetch},
-		{v1alpha2.StepWorkspace, j.workspace},
+		{v1alpha2.StepFetch, j.dir.fetch},
+		{v1alpha2.StepWorkspace, j.dir.workspace},
 		{v1alpha2.StepWorkspace, j.findEngine},
 		{v1alpha2.StepSession, j.session},
 	}
@@ -87,17 +87,17 @@ func (j *job) session(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := s.open(j.cfg.environment.script(j.engine.Binary().Path)); err != nil {
+	if err := s.open(j.cfg.environment.script(j.tool.engine.Binary().Path)); err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
 	now := j.cfg.Now()
 	opened := &v1alpha2.SessionStatus{OpenedAt: metav1.NewTime(now), Until: metav1.NewTime(now.Add(s.limit)),
-		Directory: j.module, Environment: s.environment, Note: note}
+		Directory: j.dir.module, Environment: s.environment, Note: note}
 	j.report.set(func(st *v1alpha2.TerraformRunStatus) { st.Session = opened })
 	if err := j.report.commit(ctx); err != nil {
 		return fmt.Errorf("report that the session is open: %w", err)
 	}
-	j.log.Info("a person may come in", "until", opened.Until.UTC().Format(time.RFC3339), "directory", j.module)
+	j.log.Info("a person may come in", "until", opened.Until.UTC().Format(time.RFC3339), "directory", j.dir.module)
 	err := s.wait(ctx)
 	j.log.Info("the session is over")
 	return err
@@ -105,12 +105,12 @@ func (j *job) session(ctx context.Context) error {
 
 // prepareSession says what could not be prepared; "" when everything is.
 func (j *job) prepareSession(ctx context.Context) string {
-	for _, s := range []step{{v1alpha2.StepGuard, j.guard}, {v1alpha2.StepInit, j.initialise}} {
+	for _, s := range []step{{v1alpha2.StepGuard, j.state.guard}, {v1alpha2.StepInit, j.state.initialise}} {
 		if err := j.take(ctx, s); err != nil {
 			return j.secrets.text(fmt.Sprintf("Not initialised: %s", j.explain(s.name, err).message))
 		}
 	}
-	if err := j.take(ctx, step{v1alpha2.StepInit, j.recoverState}); err != nil {
+	if err := j.take(ctx, step{v1alpha2.StepInit, j.state.recover}); err != nil {
 		return j.secrets.text(fmt.Sprintf("Mind the state: %s", j.explain(v1alpha2.StepInit, err).message))
 	}
 	return ""

@@ -14,21 +14,21 @@ const (
 )
 
 // renderTemplate makes main.tf of main.tf.tpl, where the module has that. Its apply takes the one that travels with the plan.
-func (j *job) renderTemplate(variables []byte) error {
-	content, err := readOptional(filepath.Join(j.module, moduleTemplate))
+func (w *workdir) renderTemplate(variables []byte) error {
+	content, err := readOptional(filepath.Join(w.module, moduleTemplate))
 	if err != nil {
 		return fail(v1alpha2.ReasonTemplateGenerationFailed, fmt.Errorf("read %s: %w", moduleTemplate, err))
 	}
 	if content == nil {
 		return nil
 	}
-	rendered, err := inputs.RenderModule(moduleTemplate, content, variables, j.secrets.text)
+	rendered, err := inputs.RenderModule(moduleTemplate, content, variables, w.secrets.text)
 	if err != nil {
 		return fail(v1alpha2.ReasonTemplateGenerationFailed, err)
 	}
-	if err := j.writeModuleFile(moduleFile, rendered); err != nil {
+	if err := w.writeModuleFile(moduleFile, rendered); err != nil {
 		return fail(v1alpha2.ReasonTemplateGenerationFailed, err)
 	}
-	j.rendered = filepath.Join(j.module, moduleFile)
+	w.rendered = filepath.Join(w.module, moduleFile)
 	return nil
 }

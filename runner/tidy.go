@@ -13,14 +13,14 @@ import (
 
 // tidyUp deletes the TLS Secrets that the incumbent has left in the namespace: they hold the private key of its CA. The run
 // does not depend on it: what is left over, the next run sees again.
-func (j *job) tidyUp(ctx context.Context) {
-	if !j.run.Spec.TidyUp {
+func (a *assignment) tidyUp(ctx context.Context) {
+	if !a.run.Spec.TidyUp {
 		return
 	}
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
-	if err := j.cfg.Client.List(ctx, list, client.InNamespace(j.run.Namespace), client.MatchingLabels{v1alpha2.TerraformLabel: "true"}); err != nil {
-		j.log.Info("could not look for TLS Secrets of the former controller", "error", err.Error())
+	if err := a.cfg.Client.List(ctx, list, client.InNamespace(a.run.Namespace), client.MatchingLabels{v1alpha2.TerraformLabel: "true"}); err != nil {
+		a.log.Info("could not look for TLS Secrets of the former controller", "error", err.Error())
 		return
 	}
 	for i := range list.Items {
@@ -28,8 +28,8 @@ func (j *job) tidyUp(ctx context.Context) {
 		if !strings.HasPrefix(secret.Name, v1alpha2.FormerTLSSecretPrefix) {
 			continue
 		}
-		if err := client.IgnoreNotFound(j.cfg.Client.Delete(ctx, secret, client.Preconditions{UID: &secret.UID})); err != nil {
-			j.log.Info("could not delete a TLS Secret of the former controller", "secret", secret.Name, "error", err.Error())
+		if err := client.IgnoreNotFound(a.cfg.Client.Delete(ctx, secret, client.Preconditions{UID: &secret.UID})); err != nil {
+			a.log.Info("could not delete a TLS Secret of the former controller", "secret", secret.Name, "error", err.Error())
 		}
 	}
 }

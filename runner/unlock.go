@@ -27,8 +27,8 @@ type unlocker struct {
 	log   logr.Logger
 }
 
-func (j *job) unlocker() unlocker {
-	return unlocker{client: j.cfg.Client, run: j.run, log: j.log}
+func (a *assignment) unlocker() unlocker {
+	return unlocker{client: a.cfg.Client, run: a.run, log: a.log}
 }
 
 // may says whether the lock may be released. A lock's "Who" is user@hostname, as both engines write it.
@@ -92,48 +92,48 @@ func (u unlocker) holder(runs []v1alpha2.TerraformRun, host string) string {
 
 // unlock releases the lock in the Lease of the kubernetes backend, if that is ordered. A free one is free: then the engine
 // will see.
-func (j *job) unlock(ctx context.Context) error {
-	if j.run.Spec.Unlock == nil {
+func (c *custodian) unlock(ctx context.Context) error {
+	if c.run.Spec.Unlock == nil {
 		return nil
 	}
-	info, err := lock.Read(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease)
+	info, err := lock.Read(ctx, c.cfg.Client, c.dir.backend.Namespace, c.dir.backend.LockLease)
 	if err != nil {
 		return err
 	}
-	if may, err := j.unlocker().may(ctx, info); err != nil || !may {
+	if may, err := c.unlocker().may(ctx, info); err != nil || !may {
 		return err
 	}
-	err = lock.Release(ctx, j.cfg.Client, j.backend.Namespace, j.backend.LockLease, info.ID)
+	err = lock.Release(ctx, c.cfg.Client, c.dir.backend.Namespace, c.dir.backend.LockLease, info.ID)
 	if _, other := errors.AsType[*lock.HeldByOtherError](err); other || errors.Is(err, lock.ErrNotHeld) {
-		j.log.Info("no lock was released", "id", info.ID, "why", err.Error())
+		c.log.Info("no lock was released", "id", info.ID, "why", err.Error())
 		return nil
 	}
 	if err == nil {
-		j.unlocked(info)
+		c.unlocked(info)
 	}
 	return err
 }
 
-func (j *job) unlocked(info *v1alpha2.LockInfo) {
-	if hostOf(info.Who) == j.run.Spec.Hostname {
-		j.log.Info("the engine has left its lock, which is released", "id", info.ID)
+func (c *custodian) unlocked(info *v1alpha2.LockInfo) {
+	if hostOf(info.Who) == c.run.Spec.Hostname {
+		c.log.Info("the engine has left its lock, which is released", "id", info.ID)
 		return
 	}
-	j.log.Info("lock released", "id", info.ID, "evidence", j.run.Spec.Unlock.Evidence)
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Unlocked = info.ID })
+	c.log.Info("lock released", "id", info.ID, "evidence", c.run.Spec.Unlock.Evidence)
+	c.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Unlocked = info.ID })
 }
 
 // overLock does a command of the engine, and once more where it has met a lock that the run may release. Of a lock that is
 // not in a Lease nobody knows before somebody runs into it. A command that got no lock has done nothing.
-func (j *job) overLock(ctx context.Context, command func() error) error {
-	asked := j.cfg.Now()
+func (c *custodian) overLock(ctx context.Context, command func() error) error {
+	asked := c.cfg.Now()
 	err := command()
 	info, locked := lockOf(err)
-	if !locked || j.backend.Kubernetes {
+	if !locked || c.dir.backend.Kubernetes {
 		return err
 	}
-	orders := j.unlocker()
-	orders.own, orders.asked = j.run.Spec.Hostname, asked // its commands come one after the other, and the last has ended
+	orders := c.unlocker()
+	orders.own, orders.asked = c.run.Spec.Hostname, asked // its commands come one after the other, and the last has ended
 	may, mayErr := orders.may(ctx, info)
 	if mayErr != nil {
 		return mayErr
@@ -141,10 +141,10 @@ func (j *job) overLock(ctx context.Context, command func() error) error {
 	if !may {
 		return err
 	}
-	if unlockErr := j.engine.ForceUnlock(ctx, info.ID); unlockErr != nil {
-		j.log.Info("the lock could not be released", "id", info.ID, "error", j.secrets.text(unlockErr.Error()))
+	if unlockErr := c.tool.engine.ForceUnlock(ctx, info.ID); unlockErr != nil {
+		c.log.Info("the lock could not be released", "id", info.ID, "error", c.secrets.text(unlockErr.Error()))
 		return err
 	}
-	j.unlocked(info)
+	c.unlocked(info)
 	return command()
 }

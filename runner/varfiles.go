@@ -16,10 +16,10 @@ const lastVariables = "~planned"
 
 // varFiles are the files of spec.tfVarsFiles. Links in the artifact lead nowhere outside of it. A keepsake has the values
 // of a file that it has not kept.
-func (j *job) varFiles() ([]string, error) {
+func (w *workdir) varFiles() ([]string, error) {
 	var found []string
-	for i, name := range j.spec.TfVarsFiles {
-		path, err := securejoin.SecureJoin(j.root, name)
+	for i, name := range w.spec.TfVarsFiles {
+		path, err := securejoin.SecureJoin(w.root, name)
 		if err != nil {
 			return nil, fmt.Errorf("spec.tfVarsFiles[%d]: %q: %w", i, name, err)
 		}
@@ -28,11 +28,11 @@ func (j *job) varFiles() ([]string, error) {
 			found = append(found, path)
 			continue
 		}
-		if j.kept != nil {
-			j.log.Info("a file of variables was not kept", "file", name)
+		if w.kept != nil {
+			w.log.Info("a file of variables was not kept", "file", name)
 			continue
 		}
-		s := j.run.Spec.Source
+		s := w.run.Spec.Source
 		return nil, fmt.Errorf("spec.tfVarsFiles[%d]: %q is no file in artifact %s of %s/%s; paths begin at the artifact's root, not at spec.path",
 			i, name, s.Revision, s.Kind, s.Name)
 	}
@@ -42,8 +42,8 @@ func (j *job) varFiles() ([]string, error) {
 // overrideVariables gives the values that are in the plan the last word at its apply, as no file can be named to an apply:
 // another *.auto.tfvars would override generated.auto.tfvars.json, and the engine refuses values that differ from the
 // plan's. Before them come the files of the spec, for ephemeral variables, which no plan holds.
-func (j *job) overrideVariables(planned map[string]any) error {
-	names, err := j.varFiles()
+func (w *workdir) overrideVariables(planned map[string]any) error {
+	names, err := w.varFiles()
 	if err != nil || len(names) == 0 {
 		return err
 	}
@@ -52,7 +52,7 @@ func (j *job) overrideVariables(planned map[string]any) error {
 		if err != nil {
 			return fmt.Errorf("read a file of variables: %w", err)
 		}
-		if err := j.writeModuleFile(lastVariablesName(i, name), content); err != nil {
+		if err := w.writeModuleFile(lastVariablesName(i, name), content); err != nil {
 			return err
 		}
 	}
@@ -60,7 +60,7 @@ func (j *job) overrideVariables(planned map[string]any) error {
 	if err != nil {
 		return fmt.Errorf("encode the plan's variables: %w", err)
 	}
-	return j.writeModuleFile(lastVariables+".auto.tfvars.json", file)
+	return w.writeModuleFile(lastVariables+".auto.tfvars.json", file)
 }
 
 func lastVariablesName(i int, path string) string {

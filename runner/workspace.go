@@ -25,68 +25,68 @@ const (
 )
 
 // workspace writes what the module does not have itself: files from Secrets, its backend and, for a plan, its variables.
-func (j *job) workspace(ctx context.Context) error {
-	if err := j.provide(ctx); err != nil {
+func (w *workdir) workspace(ctx context.Context) error {
+	if err := w.provide(ctx); err != nil {
 		return err
 	}
-	if err := j.writeBackend(); err != nil {
+	if err := w.writeBackend(); err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)
 	}
-	if j.run.Spec.Operation == v1alpha2.OperationApply {
+	if w.run.Spec.Operation == v1alpha2.OperationApply {
 		return nil
 	}
-	file, err := j.variables(ctx)
+	file, err := w.variables(ctx)
 	if err != nil {
 		return fail(v1alpha2.ReasonVarsGenerationFailed, err)
 	}
-	if err := j.writeModuleFile(variablesFile, file); err != nil {
+	if err := w.writeModuleFile(variablesFile, file); err != nil {
 		return fail(v1alpha2.ReasonVarsGenerationFailed, err)
 	}
-	return j.renderTemplate(file)
+	return w.renderTemplate(file)
 }
 
 // variables is the file of variables, of the inputs as they are now. A destroy may fall back on what was kept.
-func (j *job) variables(ctx context.Context) ([]byte, error) {
-	read, err := inputs.Read(ctx, j.cfg.Client, j.run.Namespace, j.spec)
+func (w *workdir) variables(ctx context.Context) ([]byte, error) {
+	read, err := inputs.Read(ctx, w.cfg.Client, w.run.Namespace, w.spec)
 	if err != nil {
-		return j.keptInstead(ctx, err)
+		return w.keptInstead(ctx, err)
 	}
-	j.secrets.add(read.Secrets...)
-	j.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inputs = append(s.Inputs, read.Read...) })
-	j.toKeep = &keepsake.Kept{Variables: read.File, Secrets: slices.Concat(read.Secrets, j.podSecrets)}
-	return j.overKept(read.File)
+	w.secrets.add(read.Secrets...)
+	w.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inputs = append(s.Inputs, read.Read...) })
+	w.toKeep = &keepsake.Kept{Variables: read.File, Secrets: slices.Concat(read.Secrets, w.podSecrets)}
+	return w.overKept(read.File)
 }
 
-func (j *job) writeBackend() error {
-	settings, err := backend.Render(j.owner.Name, j.run.Namespace, j.spec)
+func (w *workdir) writeBackend() error {
+	settings, err := backend.Render(w.owner.Name, w.run.Namespace, w.spec)
 	if err != nil {
 		return err
 	}
-	j.backend = settings
-	if j.backendConfig, err = j.placeBackendConfig(); err != nil {
+	w.backend = settings
+	if w.backendConfig, err = w.placeBackendConfig(); err != nil {
 		return err
 	}
 	if settings.File == nil {
-		if err := settings.OwnCloud(j.module); err != nil {
+		if err := settings.OwnCloud(w.module); err != nil {
 			return err
 		}
 	}
-	return j.placeBackend()
+	return w.placeBackend()
 }
 
 // placeBackend puts the backend into the module, and lets the engine into spec.cloud.
-func (j *job) placeBackend() error {
-	if j.backend.File != nil {
-		if err := j.writeModuleFile(backend.FileName, j.backend.File); err != nil {
+func (w *workdir) placeBackend() error {
+	if w.backend.File != nil {
+		if err := w.writeModuleFile(backend.FileName, w.backend.File); err != nil {
 			return err
 		}
 	}
-	return j.openCloud()
+	return w.openCloud()
 }
 
 // writeModuleFile puts a file into the module's folder, in place of whatever the artifact has there.
-func (j *job) writeModuleFile(name string, content []byte) error {
-	path := filepath.Join(j.module, name)
+func (w *workdir) writeModuleFile(name string, content []byte) error {
+	path := filepath.Join(w.module, name)
 	if err := os.RemoveAll(path); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
