@@ -44,7 +44,7 @@ type assignment struct {
 	secrets redactor
 	access  cloudAccess // to the service of spec.cloud
 
-	podSecrets []string // hidePodSecrets: what the environment has of Secrets
+	podSecrets []string // hidePodSecrets: what environment and volumes have of Secrets
 }
 
 // keepsakes are what a destroy works from where source or inputs are gone.

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,17 +14,16 @@ import (
 // podSecretsPatience is how long a Secret is asked for that this account may not read: a RoleBinding takes effect a moment late.
 const podSecretsPatience = 5 * time.Second
 
-// hidePodSecrets makes known what this pod was given of Secrets in its environment: the engine and all that it starts can say
-// it. A Secret that this account may not read, or that is gone by now, keeps no run from its work; not knowing does.
+// hidePodSecrets makes known what this pod was given of Secrets in its environment and its volumes: the engine and all that it
+// starts can say it. A Secret that this account may not read, or that is gone by now, keeps no run from its work; not knowing does.
 func (a *assignment) hidePodSecrets(ctx context.Context) error {
-	pod, start := &a.run.Spec.Terraform.RunnerPodTemplate.Spec, a.cfg.Now()
-	err := retry(ctx, apiPatience, func(ctx context.Context) (err error) {
-		a.podSecrets, err = inputs.NewReader(a.cfg.Client, a.run.Namespace).Environment(ctx, pod, a.cfg.Getenv)
-		if apierrors.IsForbidden(err) && a.cfg.Now().Sub(start) > podSecretsPatience {
-			return &lasting{err}
-		}
-		return err
-	})
+	pod := &a.run.Spec.Terraform.RunnerPodTemplate.Spec
+	mounted, err := inputs.Mounted(pod)
+	if err != nil {
+		return fail(v1alpha2.ReasonVarsGenerationFailed, err)
+	}
+	given, err := a.environmentSecrets(ctx, pod)
+	a.podSecrets = slices.Concat(given, mounted)
 	a.secrets.add(a.podSecrets...)
 	if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
 		a.log.Info("values in the environment can't be hidden where the engine says them", "error", err.Error())
@@ -33,4 +33,16 @@ func (a *assignment) hidePodSecrets(ctx context.Context) error {
 		return fail(v1alpha2.ReasonVarsGenerationFailed, err)
 	}
 	return nil
+}
+
+func (a *assignment) environmentSecrets(ctx context.Context, pod *v1alpha2.RunnerPodSpec) (values []string, err error) {
+	start := a.cfg.Now()
+	err = retry(ctx, apiPatience, func(ctx context.Context) (err error) {
+		values, err = inputs.NewReader(a.cfg.Client, a.run.Namespace).Environment(ctx, pod, a.cfg.Getenv)
+		if apierrors.IsForbidden(err) && a.cfg.Now().Sub(start) > podSecretsPatience {
+			return &lasting{err}
+		}
+		return err
+	})
+	return values, err
 }

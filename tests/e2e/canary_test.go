@@ -108,6 +108,16 @@ var flights = []flight{
 		}
 	}},
 	{
+		way: "volume", files: mainFile(strings.ReplaceAll(talksOfFiles, "FILE", "cat /var/canary/key")), holds: map[string]string{"key": "SECRET"},
+		aim: func(*testing.T, *canary) func(*infrav1.Terraform) {
+			return func(tf *infrav1.Terraform) {
+				pod := &tf.Spec.RunnerPodTemplate.Spec
+				pod.Volumes = []corev1.Volume{{Name: "keys", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "canary"}}}}
+				pod.VolumeMounts = []corev1.VolumeMount{{Name: "keys", MountPath: "/var/canary", ReadOnly: true}}
+			}
+		},
+	},
+	{
 		way: "inputs", files: mainFile(strings.NewReplacer("type = string", "type = any", "var.secret", "var.values.secret", `"secret"`, `"values"`).Replace(talks)),
 		holds: map[string]string{"key": "SECRET"}, aim: fromInputs,
 	},
