@@ -201,8 +201,8 @@ func quoted(text string) string {
 }
 
 // dropAccess removes the credentials once nothing of this pod needs them any more.
-func (a *assignment) dropAccess() {
-	if err := a.cfg.accessTo(a.owner.Name).remove(); err != nil {
-		a.log.Info("the credentials for modules are left until the pod is deleted", "error", err.Error())
+func (w *workdir) dropAccess() {
+	if err := w.cfg.accessTo(w.owner.Name).remove(); err != nil {
+		w.log.Info("the credentials for modules are left until the pod is deleted", "error", err.Error())
 	}
 }

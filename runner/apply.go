@@ -99,7 +99,7 @@ func (a *applier) prepareApply(ctx context.Context) error {
 		return a.engineFailure(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
 	a.secrets.add(plan.Secrets(made)...)
-	changes, err := a.sealed(ctx, made)
+	changes, err := a.planner.sealed(ctx, made)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
 	}

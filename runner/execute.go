@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/health"
 )
 
 // Execute does the run of that name. It returns nil when the result is reported, be it a failure, and when the run is
@@ -21,7 +22,7 @@ func Execute(ctx context.Context, cfg Config, name string) error {
 	if err != nil {
 		return err
 	}
-	defer j.dropAccess()
+	defer j.dir.dropAccess()
 	if err := j.execute(ctx); err != nil {
 		return err
 	}
@@ -129,6 +130,20 @@ func (j *job) take(ctx context.Context, s step) error {
 		return &stopped{cause: context.Cause(ctx), err: err}
 	}
 	return err
+}
+
+// allowed is the time that a step may take. Health checks have timeouts of their own.
+func (j *job) allowed(name v1alpha2.RunStep) time.Duration {
+	longest := limit(j.spec.Timeouts, name)
+	if s := j.run.Spec.Session; s != nil && name == v1alpha2.StepSession {
+		return s.Limit.Duration + limit(j.spec.Timeouts, v1alpha2.StepInit) + stepTime
+	}
+	if name == v1alpha2.StepHealthChecks {
+		for i := range j.spec.HealthChecks {
+			longest = max(longest, stepTime+health.Timeout(&j.spec.HealthChecks[i]))
+		}
+	}
+	return longest
 }
 
 // deadlineError says that a step took too long.

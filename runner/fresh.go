@@ -36,7 +36,7 @@ func (a *applier) confirm(ctx context.Context, stored *tfjson.Plan, changes *pla
 		return a.engineFailure(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
 	a.secrets.add(plan.Secrets(fresh)...)
-	now, err := a.sealed(ctx, fresh)
+	now, err := a.planner.sealed(ctx, fresh)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
 	}

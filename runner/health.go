@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/health"
@@ -25,37 +24,23 @@ func (r *results) checks() []step {
 	return []step{{v1alpha2.StepHealthChecks, r.healthChecks}}
 }
 
-// allowed is the time that a step may take. Health checks have timeouts of their own.
-func (a *assignment) allowed(name v1alpha2.RunStep) time.Duration {
-	longest := limit(a.spec.Timeouts, name)
-	if s := a.run.Spec.Session; s != nil && name == v1alpha2.StepSession {
-		return s.Limit.Duration + limit(a.spec.Timeouts, v1alpha2.StepInit) + stepTime
-	}
-	if name == v1alpha2.StepHealthChecks {
-		for i := range a.spec.HealthChecks {
-			longest = max(longest, stepTime+health.Timeout(&a.spec.HealthChecks[i]))
-		}
-	}
-	return longest
-}
-
 // healthChecks does all checks at the same time. They fail the run, but what it has done before counts.
 func (r *results) healthChecks(ctx context.Context) error {
 	texts, err := outputs.Texts(r.owner, r.values)
 	if err != nil {
 		return err
 	}
-	results := make([]v1alpha2.HealthCheckResult, len(r.spec.HealthChecks))
+	found := make([]v1alpha2.HealthCheckResult, len(r.spec.HealthChecks))
 	var wg sync.WaitGroup
-	for i := range results {
-		wg.Go(func() { results[i] = r.check(ctx, i, texts) })
+	for i := range found {
+		wg.Go(func() { found[i] = r.check(ctx, i, texts) })
 	}
 	wg.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	r.report.set(func(s *v1alpha2.TerraformRunStatus) { s.HealthChecks = results })
-	return failedChecks(results)
+	r.report.set(func(s *v1alpha2.TerraformRunStatus) { s.HealthChecks = found })
+	return failedChecks(found)
 }
 
 // check does one check, after its name in the spec.

@@ -50,7 +50,7 @@ func (c *custodian) initialise(ctx context.Context) error {
 	if err := c.overLock(ctx, func() error { return c.tool.engine.Init(ctx, options) }); err != nil {
 		return c.engineFailure(v1alpha2.ReasonTFExecInitFailed, err)
 	}
-	if err := c.dir.persistent(); err != nil {
+	if err := c.persistent(); err != nil {
 		return err
 	}
 	if err := c.overLock(ctx, func() error { return c.tool.engine.SelectWorkspace(ctx, c.dir.backend.Selected()) }); err != nil {

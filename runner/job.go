@@ -21,9 +21,9 @@ type job struct {
 	dir     *workdir
 	tool    *tool
 	state   *custodian
+	keeper  *keeper
 	planner *planner
 	applier *applier
-	keeper  *keeper
 	results *results
 
 	// interrupt ends the context of all steps.
@@ -44,7 +44,7 @@ type assignment struct {
 	secrets redactor
 	access  cloudAccess // to the service of spec.cloud
 
-	podSecrets []string // hidePodSecrets: what environment and volumes have of Secrets
+	podSecrets []string // hidePodSecrets: what the environment has of Secrets
 }
 
 // keepsakes are what a destroy works from where source or inputs are gone.
@@ -66,7 +66,7 @@ type workdir struct {
 	backendConfig string            // workspace: the file with more settings for init
 	provided      *inputs.Provided  // workspace
 	rendered      string            // workspace: the file that was made of a template
-	toKeep        *keepsake.Kept    // workspace, apply: the variables that a destroy will need
+	toKeep        *keepsake.Kept    // workspace, apply: the variables that a destroy will need; the keeper completes and stores it
 }
 
 // tool is the engine.
@@ -106,7 +106,7 @@ type planner struct {
 	state  *custodian
 	keeper *keeper
 
-	stored *planstore.Plan // plan, and load for an apply
+	stored *planstore.Plan // plan, and load for an apply: the plan of the run
 }
 
 // applier applies a plan that is stored.

@@ -26,11 +26,11 @@ type initialised struct {
 
 // persistent refuses a state that would be lost with the pod: there would be no plan after the first apply that knows what
 // was made.
-func (w *workdir) persistent() error {
-	if w.backend.Kubernetes {
+func (c *custodian) persistent() error {
+	if c.dir.backend.Kubernetes {
 		return nil
 	}
-	content, err := readOptional(filepath.Join(w.module, dataDir, "terraform.tfstate"))
+	content, err := readOptional(filepath.Join(c.dir.module, dataDir, "terraform.tfstate"))
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, fmt.Errorf("read which backend is used: %w", err))
 	}
@@ -47,10 +47,10 @@ func (w *workdir) persistent() error {
 		return nil
 	}
 	dir := filepath.Dir(noted.Backend.Config.Path)
-	if w.spec.GetWorkspace() != engine.DefaultWorkspace {
+	if c.spec.GetWorkspace() != engine.DefaultWorkspace {
 		dir = noted.Backend.Config.WorkspaceDir
 	}
-	if !filepath.IsAbs(dir) || !outlives(dir, &w.spec.RunnerPodTemplate.Spec) {
+	if !filepath.IsAbs(dir) || !outlives(dir, &c.spec.RunnerPodTemplate.Spec) {
 		return lost(`the backend "local" keeps it on the pod's own disk`,
 			"take another backend, or a path in a volume of spec.runnerPodTemplate that outlives the pod")
 	}

@@ -71,10 +71,10 @@ func (p *planner) plan(ctx context.Context) error {
 }
 
 // sealed are the changes of a plan, with digests under the object's own key, which is the same for all its plans.
-func (a *assignment) sealed(ctx context.Context, made *tfjson.Plan) (*plan.Changes, error) {
+func (p *planner) sealed(ctx context.Context, made *tfjson.Plan) (*plan.Changes, error) {
 	var key []byte
 	err := retry(ctx, apiPatience, func(ctx context.Context) (err error) {
-		key, err = planstore.Key(ctx, a.cfg.Client, a.owner)
+		key, err = planstore.Key(ctx, p.cfg.Client, p.owner)
 		return err
 	})
 	if err != nil {

@@ -2,6 +2,9 @@ package runner_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -60,5 +63,38 @@ func TestPodSecrets_AreKnownBeforeAnythingIsStarted(t *testing.T) {
 			}
 			g.Expect(w.log.String()).To(ContainSubstring(tc.logged))
 		})
+	}
+}
+
+// TestPodSecrets_AreAlsoWhatIsMounted: whatever becomes of those in the environment. The pod's own tokens are, too.
+func TestPodSecrets_AreAlsoWhatIsMounted(t *testing.T) {
+	g := NewWithT(t)
+	dir := t.TempDir()
+	g.Expect(os.WriteFile(filepath.Join(dir, "key"), []byte("hunter2-of-the-volume"), 0o600)).To(Succeed())
+	w := newWorld(t, map[string]string{"main.tf": "output \"words\" { value = [\"seen\", \"hunter2-of-the-volume\", \"the-token\"] }\n"},
+		func(s *v1alpha2.TerraformSpec) {
+			s.RunnerPodTemplate.Spec = mountedAt(dir)
+			s.RunnerPodTemplate.Spec.EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "gone"}}}}
+		})
+	got := w.plan()
+	g.Expect(got.Status.Plan.Rendered).To(And(ContainSubstring("seen"), Not(ContainSubstring("hunter2-of-the-volume")), Not(ContainSubstring("the-token"))))
+	g.Expect(w.log.String()).To(And(ContainSubstring("values in the environment can't be hidden"), Not(ContainSubstring("hunter2-of-the-volume"))))
+}
+
+func TestPodSecrets_ThatCantBeKnownKeepARunFromItsWork(t *testing.T) {
+	g := NewWithT(t)
+	w := newWorld(t, map[string]string{"main.tf": ""}, func(s *v1alpha2.TerraformSpec) {
+		s.RunnerPodTemplate.Spec = mountedAt("/" + strings.Repeat("x", 1000))
+	})
+	got := w.execute(t.Context(), w.newRun(v1alpha2.OperationPlan, nil))
+	g.Expect(got.Status.Failure).NotTo(BeNil())
+	g.Expect(got.Status.Failure.Reason).To(Equal(v1alpha2.ReasonVarsGenerationFailed))
+	g.Expect(got.Status.Failure.Message).To(HavePrefix("spec.runnerPodTemplate.spec.volumeMounts[0]: "))
+}
+
+func mountedAt(path string) v1alpha2.RunnerPodSpec {
+	return v1alpha2.RunnerPodSpec{
+		Volumes:      []corev1.Volume{{Name: "keys", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "keys"}}}},
+		VolumeMounts: []corev1.VolumeMount{{Name: "keys", MountPath: path}},
 	}
 }

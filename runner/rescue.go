@@ -51,7 +51,7 @@ func (c *custodian) rescue(ctx context.Context) {
 		return
 	}
 	c.log.Info("the state could not be pushed either", "error", c.secrets.text(err.Error()))
-	c.rescued = c.keep(ctx, content, longer)
+	c.rescued = c.keepState(ctx, content, longer)
 	if full != "" {
 		c.rescued += "; " + full
 	}
@@ -62,8 +62,8 @@ func (c *custodian) capacity() capacity {
 	return capacity{backend: c.dir.backend, engine: c.tool.engine.Binary().Identity, splits: c.tool.engine.SplitsState()}
 }
 
-// keep stores a state that the backend does not take, and says where it is.
-func (c *custodian) keep(ctx context.Context, content []byte, patience time.Duration) string {
+// keepState stores a state that the backend does not take, and says where it is.
+func (c *custodian) keepState(ctx context.Context, content []byte, patience time.Duration) string {
 	id, err := backend.Identify(content)
 	kept := &rescue.State{}
 	if err == nil {

@@ -27,8 +27,8 @@ type unlocker struct {
 	log   logr.Logger
 }
 
-func (a *assignment) unlocker() unlocker {
-	return unlocker{client: a.cfg.Client, run: a.run, log: a.log}
+func (c *custodian) unlocker() unlocker {
+	return unlocker{client: c.cfg.Client, run: c.run, log: c.log}
 }
 
 // may says whether the lock may be released. A lock's "Who" is user@hostname, as both engines write it.

@@ -32,6 +32,8 @@ type flight struct {
 	holds map[string]string
 	// aim lets the object use it.
 	aim func(t *testing.T, c *canary) func(*infrav1.Terraform)
+	// unkept is for what no Secret of the run holds: that it got into the run shows where it is hidden, in a log.
+	unkept bool
 	// fails is the reason of the failure, and says a part of what is told of it; without, all is applied and destroyed.
 	fails, says string
 }
@@ -108,7 +110,7 @@ var flights = []flight{
 		}
 	}},
 	{
-		way: "volume", files: mainFile(strings.ReplaceAll(talksOfFiles, "FILE", "cat /var/canary/key")), holds: map[string]string{"key": "SECRET"},
+		way: "volume", files: mainFile(strings.ReplaceAll(talksOfFiles, "FILE", "printf OPEN; cat /var/canary/key")), holds: map[string]string{"key": "SECRET"}, unkept: true,
 		aim: func(*testing.T, *canary) func(*infrav1.Terraform) {
 			return func(tf *infrav1.Terraform) {
 				pod := &tf.Spec.RunnerPodTemplate.Spec
@@ -243,7 +245,7 @@ func TestCanary_IsFoundInNoPlaceButSecrets(t *testing.T) {
 				return
 			}
 			c.s.Create(changes...)
-			c.isPlannedAppliedAndDestroyed(p)
+			c.isPlannedAppliedAndDestroyed(p, f.unkept)
 		})
 	}
 }
@@ -258,7 +260,7 @@ func everythingThatSpeaks(tf *infrav1.Terraform) {
 }
 
 // isPlannedAppliedAndDestroyed in pods of their own, and looked for after each.
-func (c *canary) isPlannedAppliedAndDestroyed(p *policy) {
+func (c *canary) isPlannedAppliedAndDestroyed(p *policy, unkept bool) {
 	id := c.s.Held()
 	c.isKept(p)
 	c.s.Expect(p.asked()).NotTo(BeEmpty())
@@ -266,7 +268,12 @@ func (c *canary) isPlannedAppliedAndDestroyed(p *policy) {
 	c.s.Becomes(metav1.ConditionTrue, infrav1.ReasonOutputsWritten, Not(BeEmpty()))
 	open, secret := c.isKept(p)
 	c.s.Expect(open.where(c.open)).To(ContainElement(HavePrefix("log of pod ")), "what speaks is heard")
-	c.s.Expect(secret.where(c.secret)).To(ContainElement(HavePrefix("Secret tfkeep-")), "it got into the run")
+	if unkept {
+		c.s.Expect(open.where(c.open+"***")).To(ContainElement(HavePrefix("log of pod ")), "it got into the run")
+		c.s.Expect(secret.where(c.secret)).To(Equal([]string{"Secret canary of v1"}))
+	} else {
+		c.s.Expect(secret.where(c.secret)).To(ContainElement(HavePrefix("Secret tfkeep-")), "it got into the run")
+	}
 	c.s.DeleteObject()
 	c.isKept(p)
 }
