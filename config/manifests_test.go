@@ -293,6 +293,13 @@ func TestPolicy_OnlyTheRunsOwnPodReports(t *testing.T) {
 	g.Expect(w.report(t, own, string(w.own.UID))).To(Succeed(), "its own pod")
 
 	g.Expect(api.Client.Get(t.Context(), client.ObjectKeyFromObject(w.run), w.run)).To(Succeed())
+	ended := func(summary string) client.Patch {
+		return client.RawPatch("application/merge-patch+json", []byte(`{"status":{"finishedAt":"2026-01-01T00:00:00Z","plan":{"short":"`+summary+`"}}}`))
+	}
+	g.Expect(own.Status().Patch(t.Context(), w.run, ended("+1 ~0 -0"))).To(Succeed(), "its result")
+	g.Expect(own.Status().Patch(t.Context(), w.run.DeepCopy(), ended("+1 ~0 -0"))).To(Succeed(), "once more, as its answer may be lost")
+	g.Expect(own.Status().Patch(t.Context(), w.run.DeepCopy(), ended("+0 ~0 -0"))).To(MatchError(ContainSubstring("what it has reported stands")))
+
 	g.Expect(api.Client.Delete(t.Context(), w.own, client.GracePeriodSeconds(0))).To(Succeed())
 	again := w.pod(t, w.own.Name)
 	g.Expect(w.report(t, w.client(t, again), string(again.UID))).

@@ -18,6 +18,8 @@ const (
 	minSecret = 4
 	// minSecretLine is the shortest line of a multi-line secret that is looked for by itself, in bytes.
 	minSecretLine = 8
+	// outputMark stands before what the engines tell of the output of a local-exec that has failed: its last kilobytes.
+	outputMark = "Output: "
 )
 
 // Redact replaces each secret in the text with "***": as it is, without blanks around it, JSON-escaped, URL-encoded,
@@ -61,6 +63,9 @@ func (r *redactor) redact(text string) string {
 	kept := 0 // everything before it is written or masked
 	for i := 0; i+minSecret <= len(text); i++ {
 		n := r.longest(text[i:])
+		if n == 0 && strings.HasSuffix(text[:i], outputMark) {
+			n = r.rest(text[i:])
+		}
 		if n == 0 {
 			continue
 		}
@@ -83,8 +88,41 @@ func (r *redactor) longest(text string) int {
 		if strings.HasPrefix(text, needle) {
 			return max(longest, len(needle))
 		}
+		longest = max(longest, cutOff(text, needle))
 	}
 	return longest
+}
+
+// rest is how much of a secret stands at the beginning of a text of which only the end was kept.
+func (r *redactor) rest(text string) int {
+	longest := 0
+	if r.base != nil {
+		longest = r.base.rest(text)
+	}
+	for _, list := range r.needles {
+		for _, needle := range list {
+			for from := 1; from+minSecretLine <= len(needle); from++ {
+				if needle[from] == text[0] && strings.HasPrefix(text, needle[from:]) {
+					longest = max(longest, len(needle)-from)
+					break
+				}
+			}
+		}
+	}
+	return longest
+}
+
+// cutOff is how much of a secret stands at the beginning of a text that was cut in the middle of it: dots follow. A short beginning
+// is given up: it would be found by accident.
+func cutOff(text, secret string) int {
+	n := 0
+	for n < min(len(text), len(secret)) && text[n] == secret[n] {
+		n++
+	}
+	if n < minSecretLine || !strings.HasPrefix(text[n:], "...") {
+		return 0
+	}
+	return n
 }
 
 func head(s string) [minSecret]byte {

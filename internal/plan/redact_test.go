@@ -44,6 +44,11 @@ func TestRedact(t *testing.T) {
 		"empty secret":  {"An unset variable.", "text", []string{""}, "text"},
 		"quote at end":  {"Its escape is part of it.", `p = "pass\""`, []string{`pass"`}, `p = "***"`},
 		"short text":    {"Shorter than any secret.", "abc", []string{"abcd"}, "abc"},
+		"beginning":     {"A value that a secret begins with is whole.", "correct-ho", []string{"correct-horse-battery"}, "correct-ho"},
+		"cut at end":    {"What was cut says so.", "got correct-ho... (and 2 more)", []string{"correct-horse-battery"}, "got ***... (and 2 more)"},
+		"cut, short":    {"A few letters are in every text.", "got correct...", []string{"correct-horse-battery"}, "got correct..."},
+		"not cut":       {"A word that begins like it.", "got correct-hours ", []string{"correct-horse-battery"}, "got correct-hours "},
+		"cut at start":  {"The engine keeps the end.", "exit status 1. Output: rse-battery-END", []string{"correct-horse-battery"}, "exit status 1. Output: ***-END"},
 		"unicode":       {"Characters stay whole.", "ü世界ü", []string{"世界"}, "ü***ü"},
 	}
 	for name, tc := range cases {
