@@ -14,9 +14,6 @@ import (
 // podSecretsPatience is how long a Secret is asked for that this account may not read: a RoleBinding takes effect a moment late.
 const podSecretsPatience = 5 * time.Second
 
-// maxLeftNamed bounds the files that a message names.
-const maxLeftNamed = 10
-
 // apiToken is where a pod has the token of its account, which the kubelet mounts.
 const apiToken = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
@@ -30,7 +27,7 @@ func (a *assignment) hidePodSecrets(ctx context.Context) error {
 		return fail(v1alpha2.ReasonVarsGenerationFailed, err)
 	}
 	if len(left) > 0 {
-		a.log.Info("mounted files can't be hidden where the engine says them: together they are too large", "files", firstOf(left, maxLeftNamed))
+		a.log.Info("mounted files can't be hidden where the engine says them: together they are too large", "files", listed("not read", left))
 	}
 	a.podSecrets, err = a.environmentSecrets(ctx, pod)
 	a.secrets.add(slices.Concat(a.podSecrets, mounted)...)
