@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/decide"
 	"github.com/terraform-controller/terraform-controller/internal/inputs"
 	"github.com/terraform-controller/terraform-controller/internal/keepsake"
 	"github.com/terraform-controller/terraform-controller/internal/plan"
@@ -103,11 +104,29 @@ func (a *applier) prepareApply(ctx context.Context) error {
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
-	a.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan = describe(a.planner.stored, changes) })
+	described := describe(a.planner.stored, changes)
+	a.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan = described })
+	if err := a.warranted(described, changes); err != nil {
+		return fail(v1alpha2.ReasonPlanNotApplicable, err)
+	}
 	if err := a.fixVariables(ctx, variablesOf(made)); err != nil {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
 	return a.confirm(ctx, made, changes)
+}
+
+// warranted holds what the plan file says against the order.
+func (a *applier) warranted(described *v1alpha2.RunPlan, changes *plan.Changes) error {
+	if !plan.HasContent(described.ID, described.Content, a.run.Spec.AppliesCompleted) {
+		return fmt.Errorf("plan file %s does not hold the changes of plan %s", described.Digest, described.ID)
+	}
+	made := *described
+	made.Changes = planChanges(changes)
+	autoSafe := plan.ParseApprove(a.spec.ApprovePlan).Mode == plan.ApproveSafe
+	if why := decide.Unwarranted(&a.run.Spec, autoSafe, &made); why != "" {
+		return fmt.Errorf("plan %s is not what was approved: %s", described.ID, why)
+	}
+	return nil
 }
 
 // fixVariables writes the variables file with the values that are in the plan. OpenTofu compares the values that it

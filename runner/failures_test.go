@@ -212,6 +212,18 @@ func TestExecute_AppliesNothingButTheNamedPlan(t *testing.T) {
 			message: "the stored plan was altered",
 		},
 		{
+			name: "another change", why: "what the plan's run has said of it may be forged, the plan file can't",
+			run: func(r *v1alpha2.TerraformRun) {
+				r.Spec.Approval = &v1alpha2.Approval{How: v1alpha2.ApprovalByAnnotation, PlanID: r.Spec.Plan.ID, Changes: []string{"harmless"}}
+			},
+			message: " is not what was approved: the approval of plan-",
+		},
+		{
+			name: "another content", why: "an id stands for the changes",
+			run:     func(r *v1alpha2.TerraformRun) { r.Spec.AppliesCompleted = 7 },
+			message: " does not hold the changes of plan plan-",
+		},
+		{
 			name: "another artifact", why: "a plan belongs to the artifact that it was made of",
 			spoil:   func(w *world, _ *v1alpha2.TerraformRun) { w.files["more.tf"] = "# a comment" },
 			message: "the plan was made of artifact sha256:",

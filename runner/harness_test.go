@@ -289,6 +289,7 @@ func (w *world) applyRun(planned *v1alpha2.TerraformRun, change func(*v1alpha2.T
 	return w.newRun(v1alpha2.OperationApply, func(run *v1alpha2.TerraformRun) {
 		run.Spec.Plan = &v1alpha2.PlanReference{ID: planned.Status.Plan.ID, Digest: planned.Status.Plan.Digest}
 		run.Spec.State = planned.Status.State
+		run.Spec.Approval = &v1alpha2.Approval{How: v1alpha2.ApprovalByMode}
 		if change != nil {
 			change(run)
 		}

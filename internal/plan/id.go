@@ -24,9 +24,18 @@ const (
 // that a revision lacks are left out. The branch stays as it is, slashes included, but for control characters, blanks
 // and bytes that are no UTF-8 (no Git branch has these), and is cut at 200 bytes. Any input gives a usable id.
 func ID(revision, content string, appliesCompleted int64) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%d", content, appliesCompleted))
 	name := idName(revision)
-	return name.stem + name.digits + name.separator() + hex.EncodeToString(sum[:4])
+	return name.stem + name.digits + name.separator() + contentDigits(content, appliesCompleted)
+}
+
+// HasContent says that an id is one that ID gives a plan of this content, of whatever revision.
+func HasContent(id, content string, appliesCompleted int64) bool {
+	return strings.HasSuffix(id, "-"+contentDigits(content, appliesCompleted))
+}
+
+func contentDigits(content string, appliesCompleted int64) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%d", content, appliesCompleted))
+	return hex.EncodeToString(sum[:4])
 }
 
 // LegacyID is the id that the incumbent gave a plan of this revision. It knows nothing of the plan's content, and of a
