@@ -5,8 +5,8 @@
 #
 #   KUBECONFIG=<the tenant's> attempts.sh NAMESPACE OTHER ARTIFACTS
 #
-# NAMESPACE is the tenant's own, which holds the Terraform objects net (a plan waits) and doomed (it destroys on deletion),
-# and the account tf-runner. OTHER is another tenant's. ARTIFACTS is the address of the artifact endpoint.
+# NAMESPACE is the tenant's own, which holds the Terraform objects net (a plan waits), kept (the same, and its runner pod waits for the
+# order to apply it) and doomed (it destroys on deletion), and the account tf-runner. OTHER is another tenant's. ARTIFACTS is the address of the artifact endpoint.
 set -uo pipefail
 
 namespace=$1 other=$2 artifacts=$3
@@ -14,15 +14,19 @@ controller=system:serviceaccount:flux-system:terraform-controller
 group=infra.contrib.fluxcd.io
 count=0
 
-# attempt TITLE TEXT COMMAND...: the command has to fail, and to say TEXT.
+# attempt TITLE TEXT COMMAND...: the command has to fail, and to say TEXT. The API server now and then reads the list of kinds anew,
+# and until it has, policies can't tell: that is no answer.
 attempt() {
-  local title=$1 text=$2 said
+  local title=$1 text=$2 said patience=60
   shift 2
   count=$((count + 1))
-  if said=$("$@" 2>&1); then
-    echo "BROKEN IN: $title: $said"
-    exit 1
-  fi
+  while
+    if said=$("$@" 2>&1); then
+      echo "BROKEN IN: $title: $said"
+      exit 1
+    fi
+    [[ $said == *"(ServiceUnavailable)"* ]] && ((patience-- > 0))
+  do sleep 0.5; done
   if [[ $said != *"$text"* ]]; then
     echo "FAILED OTHERWISE: $title: $said"
     exit 1
@@ -43,6 +47,33 @@ fetch() {
   local token
   token=$(own create token tf-runner --audience=terraform-controller) || return 0
   kubectl --kubeconfig=/dev/null --server="$artifacts" --insecure-skip-tls-verify --token="$token" get --raw "/artifacts/$other/$1"
+}
+
+# report says in a runner's name that a run has planned something else. An apply needs the right to patch only, as runners have it.
+report() {
+  own "$@" apply --server-side --force-conflicts --subresource=status --validate=false -f - <<<"
+apiVersion: $group/v1alpha2
+kind: TerraformRun
+metadata: {name: $run}
+status: {plan: {id: plan-x, safe: true}}"
+}
+
+# pod makes a pod of that name, as the runner's account.
+pod() {
+  create "
+apiVersion: v1
+kind: Pod
+metadata: {name: $1, labels: {app.kubernetes.io/name: tf-runner}}
+spec:
+  serviceAccountName: tf-runner
+  nodeSelector: {there-is: none}
+  containers: [{name: runner, image: example.com/mine}]"
+}
+
+# bound is a token of the runner's account that says that it is of that pod.
+bound() {
+  own create token tf-runner --bound-object-kind=Pod --bound-object-name="$1" \
+    --bound-object-uid="$(own get pod "$1" -o jsonpath='{.metadata.uid}')"
 }
 
 run=$(own get terraformruns -o jsonpath='{.items[0].metadata.name}')
@@ -72,6 +103,26 @@ attempt "alter a run" "forbidden" \
   merge terraformrun "$run" '{"spec":{"cancel":{"reason":"x"}}}'
 attempt "say that a run has done something else" "forbidden" \
   status terraformrun "$run" '{"status":{"plan":{"id":"plan-x"}}}'
+attempt "say it as the runner's account" "by its own runner pod" \
+  report --as="system:serviceaccount:$namespace:tf-runner"
+attempt "say it with a token of that account" "by its own runner pod" \
+  report --token="$(own create token tf-runner)"
+pod mine >/dev/null
+attempt "say it with a token of that account in another pod" "by its own runner pod" \
+  report --token="$(bound mine)"
+own delete pod mine >/dev/null
+attempt "be the runner pod of an object" "made by the controller" \
+  pod doomed-tf-runner
+attempt "get the token of a runner pod" "for its node only" \
+  bound kept-tf-runner
+attempt "get into a runner pod" "the verb approve on terraforms is needed" \
+  own exec kept-tf-runner -- cat /var/run/secrets/kubernetes.io/serviceaccount/token
+attempt "have a runner pod run another program" "images are chosen by the controller" \
+  own set image pod/kept-tf-runner tf-runner=example.com/mine
+attempt "add a program to a runner pod" "forbidden" \
+  own debug kept-tf-runner --image=example.com/mine --target=tf-runner --profile=general
+attempt "say that a runner has ended, to have its lock released" "the verb approve on terraforms is needed" \
+  own annotate pod kept-tf-runner "$group/process-ended=really"
 attempt "fetch another tenant's module" "orbidden" fetch "$theirs"
 attempt "read the key of the artifact endpoint" "forbidden" \
   kubectl -n flux-system get secret terraform-controller-tls

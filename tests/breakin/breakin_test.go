@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
@@ -70,6 +71,14 @@ func run(s *story.Story, kubeconfig, name string, args ...string) (string, error
 	return string(out), err
 }
 
+// like makes an object like net.
+func like(s *story.Story, name string, change func(*infrav1.Terraform)) *infrav1.Terraform {
+	tf := &infrav1.Terraform{ObjectMeta: metav1.ObjectMeta{Namespace: s.Tenant.Namespace, Name: name}, Spec: s.Get().Spec}
+	change(tf)
+	s.Expect(system.Client.Create(s.Ctx, tf)).To(Succeed())
+	return tf
+}
+
 // TestBreakIn_EveryAttemptIsRefused: an editor of one namespace gets nowhere, and one who may approve is recorded.
 func TestBreakIn_EveryAttemptIsRefused(t *testing.T) {
 	s, victim := story.New(t, system, map[string]string{"main.tf": story.Greeting}), story.New(t, system, map[string]string{"main.tf": story.Greeting})
@@ -82,11 +91,14 @@ func TestBreakIn_EveryAttemptIsRefused(t *testing.T) {
 
 	victim.Create(story.Auto)
 	s.Create()
-	doomed := s.Get()
-	doomed.ObjectMeta = metav1.ObjectMeta{Namespace: s.Tenant.Namespace, Name: "doomed"}
-	doomed.Spec.DestroyResourcesOnDeletion, doomed.Spec.Suspend = true, true
-	s.Expect(system.Client.Create(s.Ctx, doomed)).To(Succeed())
 	id := s.Held()
+	like(s, "doomed", func(tf *infrav1.Terraform) { tf.Spec.DestroyResourcesOnDeletion, tf.Spec.Suspend = true, true })
+	kept := like(s, "kept", func(tf *infrav1.Terraform) { tf.Spec.AlwaysCleanupRunnerPod = ptr.To(false) })
+	s.Eventually(func(g Gomega) {
+		g.Expect(system.Client.Get(s.Ctx, client.ObjectKeyFromObject(kept), kept)).To(Succeed())
+		g.Expect(kept.Status.Plan.Pending).NotTo(BeEmpty())
+		g.Expect(s.Pods()).To(HaveLen(1), "its runner waits")
+	}).Should(Succeed())
 	victim.Applied(victim.Revision())
 
 	mallory := person(s, intruder, "edit")
@@ -101,6 +113,7 @@ func TestBreakIn_EveryAttemptIsRefused(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	t.Logf("figure: break-in: %s", lines[len(lines)-1])
 	s.Expect(s.Get().Status.AppliesStarted).To(BeZero())
+	s.Expect(system.Client.Delete(s.Ctx, kept)).To(Succeed())
 
 	boss := person(s, "boss", "edit", "terraform-approver")
 	s.Eventually(func() error {
