@@ -133,7 +133,7 @@ attempt "work as the controller" "forbidden" \
 attempt "get a token of the controller" "forbidden" \
   kubectl -n flux-system create token terraform-controller
 attempt "give oneself the verb approve" "forbidden" \
-  own create rolebinding approver --clusterrole=terraform-approver --serviceaccount="$namespace:tenant"
+  own create rolebinding approver --clusterrole=terraform-approver --serviceaccount="$namespace:bob"
 attempt "take the label of the strict policy away" "forbidden" \
   kubectl label namespace "$namespace" "$group/approval-"
 attempt "switch the policy off" "forbidden" \

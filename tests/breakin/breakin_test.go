@@ -3,17 +3,16 @@
 package breakin
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,8 +22,8 @@ import (
 	"github.com/terraform-controller/terraform-controller/tests/story"
 )
 
-// intruder is the account of the tenant that tries, in its own namespace.
-const intruder = "tenant"
+// The people of the guide: one works in the namespace, and tries; the other approves as well.
+const intruder, approver = "bob", "alice"
 
 var system *local.System
 
@@ -36,27 +35,27 @@ func root(elem ...string) string { return filepath.Join(append([]string{"..", ".
 
 func kubectl() string { return root("bin", "kubectl") }
 
-func install(s *story.Story, overlay string) {
-	manifests, err := exec.Command(kubectl(), "kustomize", root("config", overlay)).Output()
+var recipe = regexp.MustCompile("(?s)### A tenant, step by step.*?```console\n(.*?)```")
+
+// setUp does as docs/security.md says, with accounts of the namespace for the people.
+func setUp(s *story.Story, people ...string) {
+	guide, err := os.ReadFile(root("docs", "security.md"))
 	s.Expect(err).NotTo(HaveOccurred())
-	s.Expect(system.Apply(s.Ctx, bytes.NewReader(manifests))).To(Succeed())
-}
-
-// bind gives an account of the tenant's namespace a role there.
-func bind(s *story.Story, account, role string) {
-	s.Expect(system.Client.Create(s.Ctx, &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.Tenant.Namespace, Name: account + "-" + role},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: s.Tenant.Namespace, Name: account}},
-	})).To(Succeed())
-}
-
-// person makes an account with roles in the tenant's namespace, and gives its kubeconfig.
-func person(s *story.Story, name string, roles ...string) string {
-	s.Expect(system.Client.Create(s.Ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: s.Tenant.Namespace, Name: name}})).To(Succeed())
-	for _, role := range roles {
-		bind(s, name, role)
+	block := recipe.FindSubmatch(guide)
+	s.Expect(block).NotTo(BeNil())
+	for line := range strings.Lines(string(block[1])) {
+		command := strings.NewReplacer("$ ", "", " infra ", " "+s.Tenant.Namespace+" ", "-k ", "-k "+root()+"/").Replace(strings.TrimSpace(line))
+		for _, name := range people {
+			command = strings.ReplaceAll(command, "--user="+name, "--serviceaccount="+s.Tenant.Namespace+":"+name)
+		}
+		said, err := run(s, system.Kubeconfig(), "bash", "-c", command)
+		s.Expect(err).NotTo(HaveOccurred(), "%s\n%s", command, said)
 	}
+}
+
+// person makes an account in the tenant's namespace, and gives its kubeconfig.
+func person(s *story.Story, name string) string {
+	s.Expect(system.Client.Create(s.Ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: s.Tenant.Namespace, Name: name}})).To(Succeed())
 	path, err := system.ServiceAccountKubeconfig(s.Ctx, s.Tenant.Namespace, name)
 	s.Expect(err).NotTo(HaveOccurred())
 	return path
@@ -82,12 +81,8 @@ func like(s *story.Story, name string, change func(*infrav1.Terraform)) *infrav1
 // TestBreakIn_EveryAttemptIsRefused: an editor of one namespace gets nowhere, and one who may approve is recorded.
 func TestBreakIn_EveryAttemptIsRefused(t *testing.T) {
 	s, victim := story.New(t, system, map[string]string{"main.tf": story.Greeting}), story.New(t, system, map[string]string{"main.tf": story.Greeting})
-	for _, overlay := range []string{"tenants", "policies/strict"} {
-		install(s, overlay)
-	}
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Tenant.Namespace}}
-	label := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"infra.contrib.fluxcd.io/approval":"strict"}}}`))
-	s.Expect(system.Client.Patch(s.Ctx, namespace, label)).To(Succeed())
+	mallory, boss := person(s, intruder), person(s, approver)
+	setUp(s, intruder, approver)
 
 	victim.Create(story.Auto)
 	s.Create()
@@ -101,7 +96,6 @@ func TestBreakIn_EveryAttemptIsRefused(t *testing.T) {
 	}).Should(Succeed())
 	victim.Applied(victim.Revision())
 
-	mallory := person(s, intruder, "edit")
 	s.Eventually(func(g Gomega) {
 		out, err := run(s, mallory, kubectl(), "-n", s.Tenant.Namespace, "patch", "terraform", "net", "--type=merge", "--dry-run=server", "-p", `{"spec":{"force":true}}`)
 		g.Expect(err).To(HaveOccurred())
@@ -115,11 +109,10 @@ func TestBreakIn_EveryAttemptIsRefused(t *testing.T) {
 	s.Expect(s.Get().Status.AppliesStarted).To(BeZero())
 	s.Expect(system.Client.Delete(s.Ctx, kept)).To(Succeed())
 
-	boss := person(s, "boss", "edit", "terraform-approver")
 	s.Eventually(func() error {
 		_, err := run(s, boss, kubectl(), "-n", s.Tenant.Namespace, "annotate", "terraform", "net", infrav1.ApprovePlanAnnotation+"="+id)
 		return err
 	}).Should(Succeed())
 	tf := s.Applied(s.Revision())
-	s.Expect(tf.Status.Approval.By).To(Equal("system:serviceaccount:" + s.Tenant.Namespace + ":boss"))
+	s.Expect(tf.Status.Approval.By).To(Equal("system:serviceaccount:" + s.Tenant.Namespace + ":" + approver))
 }
