@@ -237,7 +237,11 @@ func approvalOf(tf *infrav1.Terraform, now metav1.Time) *infrav1.Approval {
 // startPod creates the run's pod, and before it the binding that lets the runner report.
 func (r *TerraformReconciler) startPod(ctx context.Context, tf *infrav1.Terraform, run *infrav1.TerraformRun, d decide.Decision) (decide.Decision, error) {
 	if r.ManageRunnerRBAC {
-		if err := r.ensureBinding(ctx, tf.Namespace, RunnerAccount(run)); err != nil {
+		err := r.ensureBinding(ctx, tf.Namespace, RunnerAccount(run))
+		if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
+			return bindingRefused(tf, run, err), nil
+		}
+		if err != nil {
 			return d, err
 		}
 	}
@@ -272,18 +276,19 @@ func (r *TerraformReconciler) refused(ctx context.Context, tf *infrav1.Terraform
 	message := fmt.Sprintf("runner pod %s/%s is refused: %v", tf.Namespace, run.Spec.PodName, cause)
 	err := r.APIReader.Get(ctx, client.ObjectKey{Namespace: tf.Namespace, Name: account}, &corev1.ServiceAccount{})
 	if apierrors.IsNotFound(err) {
-		field := "spec.serviceAccountName"
-		if account != run.Spec.Terraform.GetServiceAccountName() {
-			field = "spec.planServiceAccountName"
-		}
 		message = fmt.Sprintf("%s: ServiceAccount %q not found in namespace %q: create it and bind it to the ClusterRole tf-runner-role, "+
-			"or name another account", field, account, tf.Namespace)
+			"or name another account", accountField(run), account, tf.Namespace)
 	}
+	return withoutPod("the runner pod is refused", message, tf.GetRetryInterval()), nil
+}
+
+// withoutPod waits for a person, without whom there can be no runner pod.
+func withoutPod(rule, message string, again time.Duration) decide.Decision {
 	return decide.Decision{
-		Action: decide.Rest, Rule: "the runner pod is refused", Posture: decide.Retrying, Progress: "waiting for the runner pod",
+		Action: decide.Rest, Rule: rule, Posture: decide.Retrying, Progress: "waiting for the runner pod",
 		Ready:        decide.Ready{Status: decide.False, Reason: infrav1.ReasonRunnerForbidden, Message: message},
-		RequeueAfter: tf.GetRetryInterval(),
-	}, nil
+		RequeueAfter: again,
+	}
 }
 
 // cancel asks the runner to stop, and says who wants it.

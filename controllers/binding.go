@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/decide"
 )
 
 // ensureBinding keeps the one RoleBinding of a namespace that lets runner accounts read their object and report. It
@@ -40,6 +41,21 @@ func (r *TerraformReconciler) ensureBinding(ctx context.Context, namespace, acco
 	changed.Subjects = append(changed.Subjects, subject)
 	patch := client.MergeFromWithOptions(binding, client.MergeFromWithOptimisticLock{})
 	return wrap(r.Client.Patch(ctx, changed, patch, client.FieldOwner(infrav1.FieldManager)), "add %s to RoleBinding %s", account, binding.Name)
+}
+
+// bindingRefused says why the API server does not take the binding of a run's account.
+func bindingRefused(tf *infrav1.Terraform, run *infrav1.TerraformRun, cause error) decide.Decision {
+	message := fmt.Sprintf("%s: account %q can't be bound to the ClusterRole %s: %v: name another account, or allow this RoleBinding; "+
+		"with --manage-runner-rbac=false it is yours to make", accountField(run), RunnerAccount(run), infrav1.RunnerReportRole, cause)
+	return withoutPod("the runner's account is not bound", message, tf.GetRetryInterval())
+}
+
+// accountField is the field that names the account of a run.
+func accountField(run *infrav1.TerraformRun) string {
+	if RunnerAccount(run) != run.Spec.Terraform.GetServiceAccountName() {
+		return "spec.planServiceAccountName"
+	}
+	return "spec.serviceAccountName"
 }
 
 func newBinding(namespace string) *rbacv1.RoleBinding {

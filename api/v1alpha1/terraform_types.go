@@ -110,6 +110,7 @@ type TerraformSpec struct {
 
 	// ServiceAccountName is the account of the runner pod, in the object's namespace.
 	// +kubebuilder:default:=tf-runner
+	// +kubebuilder:validation:XValidation:rule="self == '' || size(self) <= 253 && self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a ServiceAccount, like tf-runner"
 	// +optional
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 

@@ -58,7 +58,7 @@ const (
 	ReasonRunnerPending = "RunnerPending"
 	// ReasonRunnerUnreachable (Ready): nobody knows whether the runner's process still works.
 	ReasonRunnerUnreachable = "RunnerUnreachable"
-	// ReasonRunnerForbidden (Ready): the API server refuses the runner pod.
+	// ReasonRunnerForbidden (Ready): the API server refuses the runner pod, or the binding of its account.
 	ReasonRunnerForbidden = "RunnerForbidden"
 	// ReasonStateGuard (run): the state is not the one that the last run left.
 	ReasonStateGuard = "StateGuard"

@@ -130,11 +130,13 @@ type TerraformSpec struct {
 
 	// ServiceAccountName is the account of the runner pod, in the object's namespace.
 	// +kubebuilder:default:=tf-runner
+	// +kubebuilder:validation:XValidation:rule="self == '' || size(self) <= 253 && self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a ServiceAccount, like tf-runner"
 	// +optional
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 
 	// PlanServiceAccountName is the account for plans, so that planning needs no right to write. Default:
 	// serviceAccountName.
+	// +kubebuilder:validation:XValidation:rule="self == '' || size(self) <= 253 && self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a ServiceAccount, like tf-runner"
 	// +optional
 	PlanServiceAccountName string `json:"planServiceAccountName,omitempty"`
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -59,7 +60,7 @@ func run(m *testing.M) (code int, err error) {
 		}
 	}()
 	scheme := runtime.NewScheme()
-	if err := errors.Join(v1alpha1.AddToScheme(scheme), v1alpha2.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(v1alpha1.AddToScheme(scheme), v1alpha2.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme)); err != nil {
 		return 0, fmt.Errorf("adding the types to the scheme: %w", err)
 	}
 	server.client, err = client.New(config, client.Options{Scheme: scheme})

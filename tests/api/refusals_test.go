@@ -15,6 +15,7 @@ import (
 func TestTerraform_RefusalsNameTheFieldAndWhatThereIs(t *testing.T) {
 	compat.Shows(t, "api.refusals")
 	const duration = `type conversion error from 'string' to 'google.protobuf.Duration' evaluating rule: must be a duration like 30s, 10m or 1h30m`
+	const account = `must be the name of a ServiceAccount, like tf-runner`
 	long := strings.Repeat("a", 254)
 	for _, tc := range []struct{ spec, message string }{
 		// Words.
@@ -47,6 +48,12 @@ func TestTerraform_RefusalsNameTheFieldAndWhatThereIs(t *testing.T) {
 		{`{backendConfigsFrom: [{kind: Secret, name: ` + long + `}]}`, `spec.backendConfigsFrom[0].name: Too long: may not be more than 253`},
 		{`{healthChecks: [{name: ` + long + `, type: tcp}]}`, `spec.healthChecks[0].name: Too long: may not be more than 253`},
 		{`{fileMappings: [{secretRef: {name: a}, location: home, path: "größe"}]}`, `spec.fileMappings[0].path: Invalid value: "größe": spec.fileMappings[0].path in body should match '^(.?[/_a-zA-Z0-9]{1,})*$'`},
+		{`{serviceAccountName: "a:b"}`, `spec.serviceAccountName: Invalid value: "a:b": ` + account},
+		{`{serviceAccountName: "a/b"}`, `spec.serviceAccountName: Invalid value: "a/b": ` + account},
+		{`{serviceAccountName: Deployer}`, `spec.serviceAccountName: Invalid value: "Deployer": ` + account},
+		{`{serviceAccountName: "a\n"}`, `spec.serviceAccountName: Invalid value: "a\n": ` + account},
+		{`{serviceAccountName: ` + long + `}`, `spec.serviceAccountName: Invalid value: "` + long + `": ` + account},
+		{`{planServiceAccountName: planner-}`, `spec.planServiceAccountName: Invalid value: "planner-": ` + account},
 		// What has to be there.
 		{`{sourceRef: {kind: GitRepository}}`, `spec.sourceRef.name: Required value`},
 		{`{sourceRef: {name: a}}`, `spec.sourceRef.kind: Required value`},
