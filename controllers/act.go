@@ -21,8 +21,12 @@ import (
 	"github.com/terraform-controller/terraform-controller/internal/decide"
 )
 
-// hostnameDigits is the length of the part that makes a hostname unique.
-const hostnameDigits = 8
+const (
+	// hostnameDigits is the length of the part that makes a hostname unique.
+	hostnameDigits = 8
+	// foreignPodLook is how often a pod is looked for that has the name of ours: it is none of those that are watched.
+	foreignPodLook = 30 * time.Second
+)
 
 // errBehind says that the cache is behind what has been decided elsewhere.
 var errBehind = errors.New("the runner pod is that of the active run, which this controller has not seen yet")
@@ -251,7 +255,7 @@ func (r *TerraformReconciler) startPod(ctx context.Context, tf *infrav1.Terrafor
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
 		return r.refused(ctx, tf, run, err)
 	case apierrors.IsAlreadyExists(err):
-		return r.nameTaken(ctx, tf, run, pod, d)
+		return r.nameTaken(ctx, tf, pod, d)
 	case err != nil:
 		return d, fmt.Errorf("create runner pod %s: %w", pod.Name, err)
 	}
@@ -259,15 +263,18 @@ func (r *TerraformReconciler) startPod(ctx context.Context, tf *infrav1.Terrafor
 }
 
 // nameTaken looks at the pod that has the runner pod's name: our own of a moment ago, or one that is none of ours and that
-// nothing will tell us of.
-func (r *TerraformReconciler) nameTaken(ctx context.Context, tf *infrav1.Terraform, run *infrav1.TerraformRun, pod *corev1.Pod, d decide.Decision) (decide.Decision, error) {
+// nothing will tell us of. Whether that has gone is soon looked at again.
+func (r *TerraformReconciler) nameTaken(ctx context.Context, tf *infrav1.Terraform, pod *corev1.Pod, d decide.Decision) (decide.Decision, error) {
 	if err := r.APIReader.Get(ctx, client.ObjectKeyFromObject(pod), pod); err != nil {
 		return d, client.IgnoreNotFound(err)
 	}
-	if pod.Labels[infrav1.NameLabel] == infrav1.NameValue {
+	if runnerOf(pod) {
 		return d, nil
 	}
-	return r.refused(ctx, tf, run, fmt.Errorf("a pod of that name exists that is no runner of this controller; delete it"))
+	again := min(foreignPodLook, tf.GetRetryInterval())
+	message := fmt.Sprintf("runner pod %s/%s can't be made: a pod of that name exists that is no runner of this controller; delete it, "+
+		"which is looked for every %s", pod.Namespace, pod.Name, again)
+	return withoutPod("another pod has the runner pod's name", message, again), nil
 }
 
 // refused says why the API server does not take the pod. It is tried again after the retry interval.

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
@@ -59,4 +61,43 @@ func TestAbandonRun_SaysWhoWantsIt(t *testing.T) {
 			g.Expect(next.facts.Glass == decide.GlassBroken).To(Equal(tc.session && !tc.byHand), tc.reason)
 		})
 	}
+}
+
+// TestStartPod_LeavesAPodOfSomebodyElse: nothing tells of its end, as it is none of those that are watched. So it is looked for.
+func TestStartPod_LeavesAPodOfSomebodyElse(t *testing.T) {
+	for retry, again := range map[time.Duration]time.Duration{time.Hour: 30 * time.Second, 20 * time.Second: 20 * time.Second} {
+		g := NewWithT(t)
+		tf := &infrav1.Terraform{ObjectMeta: metav1.ObjectMeta{Namespace: api.Namespace(t), Name: "net", UID: "1"}}
+		tf.Spec.RetryInterval = &metav1.Duration{Duration: retry}
+		run := &infrav1.TerraformRun{ObjectMeta: metav1.ObjectMeta{Namespace: tf.Namespace, Name: "net-1", UID: "2"}}
+		run.Spec.PodName, run.Spec.Hostname = PodName(tf), "net-x"
+		foreign := runnerPod(unbound, func(p *corev1.Pod) { p.UID, p.Namespace, p.Name, p.Labels = "", tf.Namespace, PodName(tf), nil })
+		api.Create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: tf.Namespace, Name: infrav1.DefaultServiceAccount}}, foreign)
+		r := &TerraformReconciler{Client: api.Client, APIReader: api.Client, Runner: podInput().Config}
+
+		d, err := r.startPod(t.Context(), tf, run, decide.Decision{Action: decide.StartPod})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(d.Action).To(Equal(decide.Rest))
+		g.Expect(d.Ready.Reason).To(Equal(infrav1.ReasonRunnerForbidden))
+		g.Expect(d.Ready.Message).To(And(ContainSubstring(tf.Namespace+"/net-tf-runner"), ContainSubstring("delete it"), ContainSubstring(again.String())))
+		g.Expect(d.RequeueAfter).To(Equal(again))
+
+		for what, o := range map[string]*observation{
+			"nobody works":           {},
+			"a run that has no pod":  {run: run},
+			"a run whose pod is not": {run: claimedBy(run, "another")},
+		} {
+			g.Expect(r.observePod(t.Context(), tf, o)).To(Succeed())
+			g.Expect(o.pod).To(BeNil(), what)
+		}
+		ours := &observation{run: claimedBy(run, foreign.UID)}
+		g.Expect(r.observePod(t.Context(), tf, ours)).To(Succeed())
+		g.Expect(ours.pod).NotTo(BeNil(), "a runner whose labels somebody has taken is one")
+	}
+}
+
+func claimedBy(run *infrav1.TerraformRun, uid types.UID) *infrav1.TerraformRun {
+	claimed := run.DeepCopy()
+	claimed.Status.Runner = &infrav1.RunnerIdentity{PodUID: string(uid)}
+	return claimed
 }

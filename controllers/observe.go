@@ -144,9 +144,17 @@ func (r *TerraformReconciler) observePod(ctx context.Context, tf *infrav1.Terraf
 	if err != nil {
 		return fmt.Errorf("get runner pod %s: %w", key.Name, err)
 	}
+	if !runnerOf(pod) && !hasClaimed(pod, o.run) {
+		return nil // somebody else's, which only has the name
+	}
 	o.pod = pod
 	o.waits = r.podWaits(tf, o)
 	return nil
+}
+
+// hasClaimed says that the runner in this pod has claimed the run.
+func hasClaimed(pod *corev1.Pod, run *infrav1.TerraformRun) bool {
+	return run != nil && run.Status.Runner != nil && run.Status.Runner.PodUID == string(pod.UID)
 }
 
 // conclude makes the facts.

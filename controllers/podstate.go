@@ -34,7 +34,7 @@ func podFacts(pod *corev1.Pod, run *infrav1.TerraformRun, now time.Time) decide.
 	facts := decide.Pod{OfRun: run != nil && podOf(pod, run)}
 	if claimed {
 		// Another pod of that name, or one whose label this cache is behind with: only who has claimed the run counts.
-		facts.OfRun = run.Status.Runner.PodUID == string(pod.UID)
+		facts.OfRun = hasClaimed(pod, run)
 	}
 	switch {
 	case processEnded(pod), !claimed && phaseOver(pod):
