@@ -30,10 +30,10 @@ func surplus(runs []infrav1.TerraformRun, planRun string, changed, unchanged int
 		}
 	}
 	slices.SortFunc(finished, func(a, b *infrav1.TerraformRun) int { return cmp.Compare(sequenceOf(b), sequenceOf(a)) })
-	left := map[bool]int{true: changed, false: unchanged}
+	left := map[string]int{hasChanged: changed, hasFailed: changed, foundNothing: unchanged}
 	var gone []*infrav1.TerraformRun
 	for i, run := range finished {
-		kind := notable(run)
+		kind := outcome(run)
 		left[kind]--
 		if left[kind] < 0 && i > 0 && run.Name != planRun {
 			gone = append(gone, run)
@@ -42,8 +42,23 @@ func surplus(runs []infrav1.TerraformRun, planRun string, changed, unchanged int
 	return gone
 }
 
-// notable runs have failed, have changed something or have found something to change; a session may have.
-func notable(run *infrav1.TerraformRun) bool {
-	return run.Status.Phase != infrav1.RunSucceeded || run.Spec.Operation == infrav1.OperationApply || run.Spec.Session != nil ||
-		run.Status.Plan != nil && run.Status.Plan.HasChanges
+// Each outcome has its own place in the history: failures that repeat push out nothing that somebody has approved.
+const (
+	hasChanged   = "changed something, or found something to change"
+	hasFailed    = "ended before it changed anything"
+	foundNothing = "found nothing to change"
+)
+
+// outcome of a finished run; a session may have changed something.
+func outcome(run *infrav1.TerraformRun) string {
+	st := &run.Status
+	switch {
+	case run.Spec.Session != nil, st.ApplyStartedAt != nil:
+		return hasChanged
+	case st.Phase != infrav1.RunSucceeded:
+		return hasFailed
+	case run.Spec.Operation == infrav1.OperationApply, st.Plan != nil && st.Plan.HasChanges:
+		return hasChanged
+	}
+	return foundNothing
 }

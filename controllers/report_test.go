@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,26 +119,69 @@ func TestApplyDecision_AnswersARequestThatCanLeadToNoPlan(t *testing.T) {
 }
 
 func TestSurplus(t *testing.T) {
-	g := NewWithT(t)
-	run := func(sequence int, phase infrav1.RunPhase, changes bool) infrav1.TerraformRun {
-		r := infrav1.TerraformRun{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(sequence), Labels: map[string]string{infrav1.RunSequenceLabel: fmt.Sprint(sequence)}}}
-		r.Spec.Operation, r.Status.Phase = infrav1.OperationPlan, phase
-		r.Status.Plan = &infrav1.RunPlan{HasChanges: changes}
-		return r
+	type change func(*infrav1.TerraformRun)
+	phase := func(p infrav1.RunPhase) change { return func(r *infrav1.TerraformRun) { r.Status.Phase = p } }
+	changes := func(r *infrav1.TerraformRun) { r.Status.Plan = &infrav1.RunPlan{HasChanges: true} }
+	apply := func(r *infrav1.TerraformRun) { r.Spec.Operation = infrav1.OperationApply }
+	begun := func(r *infrav1.TerraformRun) { r.Status.ApplyStartedAt = &metav1.Time{Time: noon} }
+	session := func(r *infrav1.TerraformRun) { r.Spec.Session = &infrav1.Session{} }
+	failed, cancelled, running := phase(infrav1.RunFailed), phase(infrav1.RunCancelled), phase(infrav1.RunRunning)
+	// Each case has its runs in the order of their sequence, which begins at 8: numbers are no texts.
+	for name, tc := range map[string]struct {
+		reason             string
+		runs               [][]change
+		planRun            string
+		changed, unchanged int
+		want               []string
+	}{
+		"each kind by its own limit": {
+			reason: "the oldest go", changed: 1, unchanged: 1,
+			runs: [][]change{{changes}, {failed}, {}, {}, {failed}, {changes}}, want: []string{"10", "9", "8"},
+		},
+		"failures": {
+			reason: "what has never begun pushes out nothing that somebody has approved", changed: 2, unchanged: 1,
+			runs: [][]change{{changes}, {apply, begun}, {apply, failed}, {failed}, {cancelled}, {cancelled, changes}}, want: []string{"11", "10"},
+		},
+		"an apply that failed": {
+			reason: "it may have changed something", changed: 2, unchanged: 1,
+			runs: [][]change{{apply, begun, failed}, {apply, begun, cancelled}, {failed}, {failed}, {failed}}, want: []string{"10"},
+		},
+		"a session": {
+			reason: "somebody may have changed something in it", changed: 1, unchanged: 1,
+			runs: [][]change{{session, failed}, {failed}}, want: nil,
+		},
+		"the present plan": {
+			reason: "a person reads it", planRun: "8", changed: 1, unchanged: 1,
+			runs: [][]change{{changes}, {apply, begun}, {apply, begun}}, want: []string{"9"},
+		},
+		"the newest": {
+			reason: "the next decision depends on it", changed: 0, unchanged: 0,
+			runs: [][]change{{changes}, {failed}, {}}, want: []string{"9", "8"},
+		},
+		"at work": {
+			reason: "it is no history", changed: 0, unchanged: 0, runs: [][]change{{running}, {}}, want: nil,
+		},
+		"few": {
+			reason: "nobody asks for less", changed: 10, unchanged: 10, runs: [][]change{{changes}, {failed}, {}}, want: nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var runs []infrav1.TerraformRun
+			for i, changes := range tc.runs {
+				run := infrav1.TerraformRun{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(8 + i)}}
+				run.Labels = map[string]string{infrav1.RunSequenceLabel: run.Name}
+				run.Spec.Operation, run.Status.Phase = infrav1.OperationPlan, infrav1.RunSucceeded
+				for _, change := range changes {
+					change(&run)
+				}
+				runs = append(runs, run)
+			}
+			slices.Reverse(runs) // the API lists by name
+			var gone []string
+			for _, run := range surplus(runs, tc.planRun, tc.changed, tc.unchanged) {
+				gone = append(gone, run.Name)
+			}
+			NewWithT(t).Expect(gone).To(Equal(tc.want), tc.reason)
+		})
 	}
-	runs := []infrav1.TerraformRun{
-		run(1, infrav1.RunSucceeded, true), run(2, infrav1.RunFailed, false), run(3, infrav1.RunSucceeded, false),
-		run(10, infrav1.RunSucceeded, true), run(4, infrav1.RunSucceeded, false), run(11, infrav1.RunRunning, false), run(9, infrav1.RunSucceeded, true),
-	}
-	names := func(gone []*infrav1.TerraformRun) []string {
-		var n []string
-		for _, r := range gone {
-			n = append(n, r.Name)
-		}
-		return n
-	}
-	g.Expect(names(surplus(runs, "", 2, 1))).To(Equal([]string{"3", "2", "1"}), "the oldest go, each kind by its own limit")
-	g.Expect(names(surplus(runs, "1", 2, 1))).To(Equal([]string{"3", "2"}), "the run with the present plan stays")
-	g.Expect(names(surplus(runs, "", 0, 0))).NotTo(ContainElement("10"), "the newest stays")
-	g.Expect(names(surplus(runs, "", 10, 10))).To(BeEmpty())
 }

@@ -50,8 +50,8 @@ type TerraformReconciler struct {
 	ManageRunnerRBAC bool
 	// ApprovalTTL is how long an approval covers later plans.
 	ApprovalTTL time.Duration
-	// HistoryChanged and HistoryUnchanged are how many finished runs are kept: those that changed something or failed,
-	// and those that found nothing.
+	// HistoryChanged and HistoryUnchanged are how many finished runs are kept: those that changed something, as many that
+	// failed before, and those that found nothing.
 	HistoryChanged, HistoryUnchanged int
 	// ConcurrentRuns is how many objects may have an active run at the same time; 0: any number.
 	ConcurrentRuns int

@@ -128,7 +128,7 @@ func (o *options) bindRunner(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.breakTheGlassLimit, "break-the-glass-limit", time.Hour, "How long such a session may take.")
 	fs.IntVar(&o.concurrentRuns, "concurrent-runs", 10,
 		"The number of objects that may have a run at the same time; others wait. 0: no limit.")
-	fs.IntVar(&o.historyChanged, "history-changed", 10, "The number of runs to keep that changed something or failed.")
+	fs.IntVar(&o.historyChanged, "history-changed", 10, "The number of runs to keep that changed something or found something to change, and of those that failed before that.")
 	fs.IntVar(&o.historyUnchanged, "history-unchanged", 1, "The number of runs to keep that found nothing to change.")
 }
 
