@@ -141,7 +141,7 @@ func (e announcer) run(run *infrav1.TerraformRun) {
 	case run.Spec.Operation == infrav1.OperationApply:
 		e.applied(run)
 	case st.Plan.Pending != "" && decide.Approved(st):
-		e.normal(eventPlanned, fmt.Sprintf("Planned (%s): plan %s holds only changes that were approved with %s", st.Plan.Summary, st.Plan.Pending, st.Approval.PlanID))
+		e.normal(eventPlanned, fmt.Sprintf("Planned (%s): plan %s holds only changes that were approved %s", st.Plan.Summary, st.Plan.Pending, approvedWhen(st)))
 	case st.Plan.Pending != "" && st.Plan.IsDriftDetectionPlan:
 		e.warning(infrav1.ReasonDriftDetected, fmt.Sprintf("Drift detected (%s). %s", st.Plan.Summary, howToApprove(st.Plan.Pending)))
 	case st.Plan.Pending != "":
@@ -174,6 +174,14 @@ func (e announcer) withheld(run *infrav1.TerraformRun) {
 		e.normal(eventWithheld, fmt.Sprintf("Not written to the ConfigMap of spec.writeOutputsToConfigMap, because they are sensitive: %s",
 			strings.Join(names, ", ")))
 	}
+}
+
+// approvedWhen says how the pending plan was approved before it was made: with another one, or with one of the same id.
+func approvedWhen(st *infrav1.TerraformStatus) string {
+	if st.Approval.PlanID == st.Plan.Pending {
+		return "before"
+	}
+	return "with " + st.Approval.PlanID
 }
 
 func howToApprove(id string) string {

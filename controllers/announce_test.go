@@ -92,6 +92,16 @@ func TestAnnounce_TheEndOfARun(t *testing.T) {
 		status infrav1.PlanStatus
 		want   []string
 	}{
+		"a plan that is covered": {
+			"it is another one than was approved", run(plan, infrav1.RunSucceeded, func(*infrav1.TerraformRun) {}),
+			infrav1.PlanStatus{Pending: "plan-2", Summary: "+1 ~0 -0"},
+			[]string{"Normal TerraformPlanSucceed Planned (+1 ~0 -0): plan plan-2 holds only changes that were approved with plan-0"},
+		},
+		"a plan that was approved before": {
+			"it is the same", run(plan, infrav1.RunSucceeded, func(*infrav1.TerraformRun) {}),
+			infrav1.PlanStatus{Pending: "plan-0", Summary: "+1 ~0 -0"},
+			[]string{"Normal TerraformPlanSucceed Planned (+1 ~0 -0): plan plan-0 holds only changes that were approved before"},
+		},
 		"a plan waits": {
 			"the id is what a person needs", run(plan, infrav1.RunSucceeded, func(*infrav1.TerraformRun) {}),
 			infrav1.PlanStatus{Pending: "plan-1", Summary: "+1 ~0 -0"},
@@ -125,7 +135,7 @@ func TestAnnounce_TheEndOfARun(t *testing.T) {
 			g := NewWithT(t)
 			recorder := record.NewFakeRecorder(9)
 			tf := object()
-			tf.Status.Plan = tc.status
+			tf.Status.Plan, tf.Status.Approval = tc.status, &infrav1.Approval{PlanID: "plan-0", CoveredPlan: "plan-2"}
 			announcer{&TerraformReconciler{Recorder: recorder}, tf, map[string]string{}}.run(tc.run)
 			g.Expect(recorder.Events).To(HaveLen(len(tc.want)), tc.reason)
 			for _, want := range tc.want {

@@ -59,11 +59,12 @@ func lockText(info *v1alpha2.LockInfo, now time.Time) string {
 	return text
 }
 
-// lockTime reads the time of a lock: the Lease has it in RFC 3339, the engine's text as Go prints it.
+// lockTime reads the time of a lock: the Lease has it in RFC 3339, the engine's text as Go prints it. A backend that does not know it
+// may have the zero time in its place.
 func lockTime(text string) (time.Time, bool) {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999 -0700 MST"} {
 		if t, err := time.Parse(layout, text); err == nil {
-			return t, true
+			return t, !t.IsZero()
 		}
 	}
 	return time.Time{}, false

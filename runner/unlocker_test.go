@@ -20,6 +20,7 @@ func TestUnlock_OfWhatABackendShowsInTheHoldersPlace(t *testing.T) {
 		{"that is the command itself, which has no lock", "2026-11-22 12:00:00.5 +0000 UTC", false},
 		{"the command may have begun in the same moment", "2026-11-22 12:00:00 +0000 UTC", false},
 		{"when it was is not known", "", false},
+		{"nor is it to an engine that shows the first of all times", "0001-01-01 00:00:00 +0000 UTC", false},
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
 			g := NewWithT(t)
@@ -28,6 +29,21 @@ func TestUnlock_OfWhatABackendShowsInTheHoldersPlace(t *testing.T) {
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(may).To(Equal(tc.released))
 		})
+	}
+}
+
+func TestLockText_LeavesOutWhatIsNotKnown(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	const held = "lock lock-1, held by root@demo-x for OperationTypePlan"
+	for created, want := range map[string]string{
+		"":                              held,
+		"yesterday":                     held,
+		"0001-01-01T00:00:00Z":          held,
+		"0001-01-01 00:00:00 +0000 UTC": held,
+		"2026-11-22T11:00:00Z":          held + " since 2026-11-22T11:00:00Z (1h0m0s ago)",
+	} {
+		info := &v1alpha2.LockInfo{ID: "lock-1", Who: "root@demo-x", Operation: "OperationTypePlan", Created: created}
+		NewWithT(t).Expect(lockText(info, now)).To(Equal(want), created)
 	}
 }
 
