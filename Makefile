@@ -57,7 +57,7 @@ up: companions build image-runner ## Start a local cluster and print its kubecon
 	@hack/up.sh $(CLUSTER_DIR)
 
 .PHONY: down
-down: ## Stop the local cluster
+down: ## Stop the local cluster and remove all of it but its logs
 	@if [ -x bin/localcluster ]; then bin/localcluster down --dir $(CLUSTER_DIR); fi
 
 ##@ Build

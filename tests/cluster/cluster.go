@@ -124,26 +124,48 @@ func (c *Cluster) prepare() (err error) {
 	return c.clearDir()
 }
 
+// marker is the file that says that a cluster has made the folder, and not somebody else.
+const marker = ".local-cluster"
+
+// dataFolders hold what a cluster knows, secrets among it.
+var dataFolders = []string{"etcd", "pki", "git", "artifacts", "node", "kubeconfigs"}
+
 // clearDir makes the cluster's folders anew. It removes those of an earlier cluster, and nobody else's.
 func (c *Cluster) clearDir() error {
-	folders := []string{"etcd", "pki", "logs", "git", "artifacts", "node", "kubeconfigs"}
-	marker := c.path(".local-cluster")
-	_, err := os.Stat(marker)
+	folders := append(slices.Clone(dataFolders), "logs")
+	_, err := os.Stat(c.path(marker))
 	for _, name := range folders {
 		if _, folderErr := os.Lstat(c.path(name)); err != nil && folderErr == nil {
 			return fmt.Errorf("%s exists and no local cluster made it: choose another folder", c.path(name))
 		}
 	}
+	if err := errors.Join(Clear(c.opts.Dir), os.RemoveAll(c.path("logs"))); err != nil {
+		return err
+	}
 	for _, name := range folders {
-		if err := os.RemoveAll(c.path(name)); err != nil {
-			return fmt.Errorf("removing what an earlier cluster left: %w", err)
-		}
 		if err := os.MkdirAll(c.path(name), 0o700); err != nil {
 			return fmt.Errorf("making the cluster's folder: %w", err)
 		}
 	}
-	if err := os.WriteFile(marker, nil, 0o600); err != nil {
+	if err := os.WriteFile(c.path(marker), nil, 0o600); err != nil {
 		return fmt.Errorf("marking the cluster's folder: %w", err)
+	}
+	return nil
+}
+
+// Clear removes what a cluster that has ended has left in its folder, all but its logs. In a folder that no cluster has made, it
+// removes nothing.
+func Clear(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, marker)); err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		return fmt.Errorf("looking whether a cluster made the folder: %w", err)
+	}
+	for _, name := range append(slices.Clone(dataFolders), "kubeconfig") {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("removing what a cluster left: %w", err)
+		}
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
 
+	"github.com/terraform-controller/terraform-controller/tests/cluster"
 	"github.com/terraform-controller/terraform-controller/tests/demo"
 	"github.com/terraform-controller/terraform-controller/tests/local"
 	"github.com/terraform-controller/terraform-controller/tests/node"
@@ -55,7 +56,7 @@ func command() *cobra.Command {
 	upCommand.Flags().BoolVar(&show, "demo", false, "show the demo first")
 	upCommand.Flags().BoolVar(&once, "once", false, "stop the cluster instead of keeping it")
 	downCommand := &cobra.Command{
-		Use: "down", Short: "Stop the cluster and wait until it is gone", Args: cobra.NoArgs,
+		Use: "down", Short: "Stop the cluster, wait until it is gone and remove all of it but its logs", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return down(cmd.Context(), opts.Dir) },
 	}
 	root.AddCommand(upCommand, downCommand)
@@ -86,13 +87,13 @@ func afterStart(root string, show, once bool) func(context.Context, *local.Syste
 	}
 }
 
-// up runs a cluster with the product, and on it what is to happen then.
+// up runs a cluster with the product, and on it what is to happen then. Of the cluster only the logs stay.
 func up(ctx context.Context, opts local.Options, then func(context.Context, *local.System) error) (err error) {
 	release, err := claim(opts.Dir)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() { err = errors.Join(err, cluster.Clear(opts.Dir), release()) }()
 	system, err := local.Start(ctx, opts)
 	if err != nil {
 		return err

@@ -43,10 +43,40 @@ func TestUpAndDown(t *testing.T) {
 
 	g.Expect(down(t.Context(), dir)).To(Succeed())
 	g.Expect(process.cmd.Wait()).To(Succeed())
+	g.Expect(names(g, dir)).To(ConsistOf(".local-cluster", "logs", "out", "pid"), "no keys, no data")
+	g.Expect(names(g, filepath.Join(dir, "logs"))).To(ContainElements("kube-apiserver.log", "terraform-controller.log"))
 	g.Expect(down(t.Context(), dir)).To(Succeed(), "a second time")
 	release, err := claim(dir)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(release()).To(Succeed())
+}
+
+func names(g *WithT, dir string) (names []string) {
+	entries, err := os.ReadDir(dir)
+	g.Expect(err).NotTo(HaveOccurred())
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+// TestDown_RemovesWhatAKilledClusterLeft: and nothing of a folder that no cluster made.
+func TestDown_RemovesWhatAKilledClusterLeft(t *testing.T) {
+	for _, marker := range []string{".local-cluster", "another-file"} {
+		g, dir := NewWithT(t), t.TempDir()
+		for _, name := range []string{"pki", "logs"} {
+			g.Expect(os.Mkdir(filepath.Join(dir, name), 0o700)).To(Succeed())
+		}
+		for _, name := range []string{marker, pidFile, "kubeconfig", "pki/sa.key"} {
+			g.Expect(os.WriteFile(filepath.Join(dir, name), nil, 0o600)).To(Succeed())
+		}
+		g.Expect(down(t.Context(), dir)).To(Succeed())
+		want := []string{marker, "logs", pidFile}
+		if marker != ".local-cluster" {
+			want = append(want, "kubeconfig", "pki")
+		}
+		g.Expect(names(g, dir)).To(ConsistOf(want))
+	}
 }
 
 func TestUp_StopsTheClusterWhenSomethingFails(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/terraform-controller/terraform-controller/tests/cluster"
 )
 
 const pidFile = "pid"
@@ -55,7 +57,8 @@ func lock(f *os.File) (bool, error) {
 	return true, nil
 }
 
-// down asks the cluster in dir to stop and waits until it has. None there is no error.
+// down asks the cluster in dir to stop, waits until it has, and removes what it, or one that was killed, has left, but for the logs.
+// None there is no error.
 func down(ctx context.Context, dir string) error {
 	f, err := os.Open(filepath.Join(dir, pidFile))
 	if errors.Is(err, os.ErrNotExist) {
@@ -65,9 +68,18 @@ func down(ctx context.Context, dir string) error {
 		return fmt.Errorf("opening the pid file: %w", err)
 	}
 	defer f.Close()
-	if free, err := lock(f); err != nil || free {
+	free, err := lock(f)
+	if err == nil && !free {
+		err = stop(ctx, f)
+	}
+	if err != nil {
 		return err
 	}
+	return cluster.Clear(dir)
+}
+
+// stop ends the process that the pid file names, and returns when the lock of that file is ours.
+func stop(ctx context.Context, f *os.File) error {
 	data, err := os.ReadFile(f.Name())
 	if err != nil {
 		return fmt.Errorf("reading the pid file: %w", err)
