@@ -58,7 +58,7 @@ func (p *planner) plan(ctx context.Context) error {
 	}
 	described := describe(p.stored, changes)
 	described.Changes = planChanges(changes)
-	rendered, _ := plan.Render(made, maxRendered)
+	rendered, _ := plan.Render(made, p.secrets.text, maxRendered)
 	described.Rendered = plan.Truncate(p.secrets.text(rendered), maxRendered)
 	if described.JSON, err = planForWebhooks(p.spec, made, p.secrets.text); err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)

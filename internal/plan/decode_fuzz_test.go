@@ -31,7 +31,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		rendered, _ := Render(p, 1<<16)
+		rendered, _ := Render(p, asIs, 1<<16)
 		if len(rendered) > 1<<16 || !utf8.ValidString(rendered) {
 			t.Errorf("rendered as %d bytes", len(rendered))
 		}

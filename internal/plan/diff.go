@@ -102,6 +102,8 @@ func (r *renderer) differ(c *tfjson.Change) *differ {
 	return d
 }
 
+func (d *differ) redact(text string) string { return d.redactor.redact(d.hide(text)) }
+
 // diff writes a line for each part of the value that changes.
 func (d *differ) diff(path []segment, before, after side) {
 	if unchanged(before, after) {
@@ -135,7 +137,7 @@ func unchanged(before, after side) bool {
 }
 
 func (d *differ) leaf(path []segment, before, after side) {
-	name := pathText(path)
+	name := d.pathText(path)
 	switch {
 	case before.absent() && after.absent():
 		return
@@ -187,18 +189,20 @@ func scalarName(step any) string {
 	return ""
 }
 
-func pathText(path []segment) string {
+// pathText is a path as the engine would write it. What is marked in a plan are values: hide alone knows of names.
+func (r *renderer) pathText(path []segment) string {
 	var b strings.Builder
 	for i, s := range path {
+		name := r.hide(s.name)
 		switch {
 		case s.index:
 			b.WriteString("[" + s.name + "]")
-		case !isWord(s.name):
-			b.WriteString("[" + quoted(s.name) + "]")
+		case !isWord(name):
+			b.WriteString("[" + quoted(name) + "]")
 		case i > 0:
-			b.WriteString("." + s.name)
+			b.WriteString("." + name)
 		default:
-			b.WriteString(s.name)
+			b.WriteString(name)
 		}
 	}
 	if b.Len() == 0 {

@@ -13,6 +13,10 @@ import (
 )
 
 // published packs a plan, and gives what is in it as JSON and decoded.
+func hiding(secrets ...string) func(string) string {
+	return func(text string) string { return Redact(text, secrets) }
+}
+
 func published(t *testing.T, p *tfjson.Plan, hide func(string) string, limit int) (string, map[string]any) {
 	t.Helper()
 	packed, err := Public(p, hide, limit)
@@ -37,7 +41,7 @@ func TestPublic_HidesWhatIsSensitive(t *testing.T) {
 	for _, name := range planNames {
 		t.Run(name, func(t *testing.T) {
 			p := readPlan(t, name)
-			text, document := published(t, p, Redactor(Secrets(p)), 1<<20)
+			text, document := published(t, p, hiding(Secrets(p)...), 1<<20)
 			for _, secret := range []string{"hunter2", "123456", "654321", "carol"} {
 				if strings.Contains(text, secret) {
 					t.Errorf("%s is shown", secret)
@@ -101,7 +105,7 @@ func TestPublic_LeavesWhatIsJudged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, document := published(t, p, Redactor([]string{"delete", "aws_user", "98765"}), 1<<20)
+	_, document := published(t, p, hiding("delete", "aws_user", "98765"), 1<<20)
 	want := map[string]any{
 		"address": `***.***["pin-***"]`, "type": "aws_user", "name": "delete", "index": "pin-***", "provider_name": "aws",
 		"change": map[string]any{

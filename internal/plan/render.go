@@ -17,14 +17,14 @@ import (
 // create anew, = move or import without a change, <= read during the apply, ! invoke a provider action, ? unknown. Blocks
 // are sorted by address, outputs come after them, a summary closes the text.
 //
-// Hidden is what is marked sensitive at any depth, before or after the change, and what merely repeats such a value in
-// an unmarked attribute. A text that is too long is cut between lines and ends with a line that says how much is left
+// Hidden is what is marked sensitive at any depth, before or after the change, what merely repeats such a value in an unmarked
+// attribute, and what hide knows, but in addresses. A text that is too long is cut between lines and ends with a line that says how much is left
 // out; truncated is then true. No text fits in a limit of zero.
-func Render(p *tfjson.Plan, limit int) (text string, truncated bool) {
+func Render(p *tfjson.Plan, hide func(string) string, limit int) (text string, truncated bool) {
 	if p == nil {
 		return "", false
 	}
-	r := &renderer{secrets: newRedactor(Secrets(p))}
+	r := &renderer{secrets: newRedactor(Secrets(p)), hide: hide}
 	r.resources(p)
 	r.invocations(p)
 	r.outputs(p)
@@ -34,6 +34,7 @@ func Render(p *tfjson.Plan, limit int) (text string, truncated bool) {
 
 type renderer struct {
 	secrets *redactor
+	hide    func(string) string
 	lines   []string
 }
 
@@ -65,7 +66,7 @@ func (r *renderer) notes(rc *tfjson.ResourceChange) string {
 		b.WriteString(" (moved from " + visible(rc.PreviousAddress) + ")")
 	}
 	if imp := rc.Change.Importing; imp != nil {
-		b.WriteString(" (import " + quoted(r.secrets.redact(imp.ID)) + ")")
+		b.WriteString(" (import " + quoted(r.secrets.redact(r.hide(imp.ID))) + ")")
 	}
 	switch verbOf(rc.Change.Actions) {
 	case verbForget:

@@ -35,7 +35,7 @@ func readPlan(t testing.TB, name string) *tfjson.Plan {
 func TestRender_Golden(t *testing.T) {
 	for _, name := range planNames {
 		t.Run(name, func(t *testing.T) {
-			got, truncated := Render(readPlan(t, name), 1<<20)
+			got, truncated := Render(readPlan(t, name), asIs, 1<<20)
 			if truncated {
 				t.Error("a small plan was truncated")
 			}
@@ -66,6 +66,8 @@ func checkGolden(t *testing.T, name, got string) {
 	}
 }
 
+func asIs(text string) string { return text }
+
 // attributesOf renders one update and returns the lines of its attributes.
 func attributesOf(t *testing.T, change string) string {
 	t.Helper()
@@ -73,7 +75,7 @@ func attributesOf(t *testing.T, change string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, _ := Render(p, 1<<20)
+	text, _ := Render(p, asIs, 1<<20)
 	_, block, _ := strings.Cut(text, "\n")
 	block, _, _ = strings.Cut(block, "\n\nPlan:")
 	return block
@@ -190,15 +192,15 @@ func TestRender_Invocations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, _ := Render(p, 1<<20)
+	got, _ := Render(p, asIs, 1<<20)
 	checkGolden(t, "kinds", got)
 }
 
 func TestRender_KeepsToItsLimit(t *testing.T) {
 	p := readPlan(t, "change")
-	whole, _ := Render(p, 1<<20)
+	whole, _ := Render(p, asIs, 1<<20)
 	for limit := -1; limit <= len(whole)+1; limit++ {
-		got, truncated := Render(p, limit)
+		got, truncated := Render(p, asIs, limit)
 		if len(got) > max(limit, 0) || !utf8.ValidString(got) {
 			t.Fatalf("limit %d: %d bytes, valid UTF-8: %v", limit, len(got), utf8.ValidString(got))
 		}
@@ -223,8 +225,32 @@ func checkCut(t *testing.T, whole, got string) {
 	}
 }
 
+func TestRender_HidesBeforeItCuts(t *testing.T) {
+	const secret = "correct-horse-battery"
+	padding := strings.Repeat("x", maxValue-12)
+	cases := map[string]struct{ reason, change string }{
+		"value": {"Half of a secret is not known as one.", `"after":{"a":"` + padding + secret + `"}`},
+		"list":  {"Nor is it in a list.", `"after":{"a":["` + padding + secret + `"]}`},
+		"line":  {"Nor in a line of a text.", `"after":{"a":"one\n` + padding + secret + `\nthree"}`},
+		"key":   {"Nor in a key.", `"before":{"a":1},"after":{"a":{"` + padding + secret + `":"b"}}`},
+		"name":  {"Nor in the name of what changes.", `"after":{"a":{"/` + padding + secret + `":"b"}}`},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			p, err := Decode([]byte(`{"format_version":"1.2","resource_changes":[{"address":"a.b","change":{"actions":["update"],` + tc.change + `}}]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, _ := Render(p, hiding(secret), 1<<20)
+			if strings.Contains(got, secret[:5]) || !strings.Contains(got, mask) {
+				t.Errorf("%s got %q", tc.reason, got[max(0, len(got)-200):])
+			}
+		})
+	}
+}
+
 func TestRender_NoPlan(t *testing.T) {
-	if text, truncated := Render(nil, 100); text != "" || truncated {
+	if text, truncated := Render(nil, asIs, 100); text != "" || truncated {
 		t.Errorf("no plan gives %q", text)
 	}
 }
@@ -265,7 +291,7 @@ func FuzzRender(f *testing.F) {
 		if err != nil {
 			return
 		}
-		text, truncated := Render(p, limit)
+		text, truncated := Render(p, asIs, limit)
 		if len(text) > max(limit, 0) || !utf8.ValidString(text) {
 			t.Errorf("limit %d, truncated %v: %q", limit, truncated, text)
 		}

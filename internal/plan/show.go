@@ -29,13 +29,13 @@ func (d *differ) show(s side) string {
 	case nil:
 		return "null"
 	case string:
-		return quoted(d.redactor.redact(v))
+		return quoted(d.redact(v))
 	case bool:
 		return strconv.FormatBool(v)
 	case json.Number:
-		return d.redactor.redact(v.String())
+		return d.redact(v.String())
 	case float64:
-		return d.redactor.redact(strconv.FormatFloat(v, 'f', -1, 64))
+		return d.redact(strconv.FormatFloat(v, 'f', -1, 64))
 	case []any:
 		return d.showList(s, v)
 	case map[string]any:
@@ -56,7 +56,7 @@ func (d *differ) showList(s side, list []any) string {
 func (d *differ) showMap(s side, m map[string]any) string {
 	items := make([]string, 0, len(m))
 	for _, key := range slices.Sorted(maps.Keys(m)) {
-		items = append(items, pathText([]segment{{name: key}})+" = "+d.show(s.under(key)))
+		items = append(items, d.pathText([]segment{{name: key}})+" = "+d.show(s.under(key)))
 	}
 	if len(items) == 0 {
 		return "{}"
@@ -78,7 +78,7 @@ func (d *differ) multiline(path []segment, before, after side) bool {
 	} else if after.absent() {
 		sign = "- "
 	}
-	d.add(indent + sign + pathText(path) + " = text" + d.reason(path))
+	d.add(indent + sign + d.pathText(path) + " = text" + d.reason(path))
 	head := common(old, now)
 	tail := commonEnd(old[head:], now[head:])
 	d.text("    ", old[max(0, head-contextLines):head])
@@ -103,7 +103,7 @@ func (d *differ) textLines(s side) ([]string, bool) {
 	if !ok || marksAny(s.unknown) || hides(s.hidden, s.value) {
 		return nil, false
 	}
-	return strings.Split(strings.TrimSuffix(d.redactor.redact(text), "\n"), "\n"), true
+	return strings.Split(strings.TrimSuffix(d.redact(text), "\n"), "\n"), true
 }
 
 func common(a, b []string) int {
