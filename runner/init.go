@@ -24,12 +24,11 @@ func (t *tool) find(ctx context.Context, planned *planstore.Plan) error {
 }
 
 func (t *tool) options() engine.Options {
-	return engine.Options{Grace: stepGrace, Kill: t.kill, Observe: t.observe, Log: t.log}
+	return engine.Options{Grace: stepGrace, Kill: t.kill, Hide: t.secrets.cutText, Observe: t.observe, Progress: &t.progress, Log: t.log}
 }
 
-// observe takes in what the engine says while it works.
+// observe logs what the engine says while it works.
 func (t *tool) observe(e engine.Event) {
-	t.progress.Observe(e)
 	if t.cfg.Chatter.Quiet {
 		return
 	}
@@ -39,7 +38,7 @@ func (t *tool) observe(e engine.Event) {
 		level = 1
 	default:
 	}
-	t.log.V(level).Info(t.secrets.text(e.String()), "from", "engine")
+	t.log.V(level).Info(e.String(), "from", "engine")
 }
 
 // initialise prepares backend, modules and providers, and selects the workspace. An apply takes the versions of its

@@ -3,12 +3,10 @@ package runner
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
-	"github.com/terraform-controller/terraform-controller/internal/lock"
 	"github.com/terraform-controller/terraform-controller/runner/engine"
 )
 
@@ -18,22 +16,14 @@ func lockOf(err error) (*v1alpha2.LockInfo, bool) {
 	if !ok {
 		return nil, false
 	}
-	for _, d := range failed.Diagnostics {
-		if info, found := lock.FromText(d.Summary + "\n" + d.Detail); found {
-			return info, true
-		}
-	}
-	return nil, failed.Class == engine.ClassLocked
+	return failed.Lock, failed.Lock != nil || failed.Class == engine.ClassLocked
 }
 
 // lockUnreadable says whether a command failed at the lock that the guard has seen, and whose holder has written nothing of
 // itself that an engine can read: the engine complains of that then, and not of the lock.
 func (a *assignment) lockUnreadable(err error) bool {
 	seen := a.report.status().Lock
-	failed, ok := errors.AsType[*engine.Error](err)
-	return ok && seen != nil && seen.Who == "" && slices.ContainsFunc(failed.Diagnostics, func(d v1alpha2.Diagnostic) bool {
-		return lock.IsFailure(d.Summary)
-	})
+	return seen != nil && seen.Who == "" && engine.ClassOf(err) == engine.ClassStateUnread
 }
 
 // lockFailure names the holder. Without the engine's word of it, what the guard has seen counts.

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/plan"
 )
 
@@ -12,7 +11,7 @@ import (
 type redactor struct {
 	mu      sync.Mutex
 	secrets []string
-	hide    func(string) string // of the secrets; nil when it has to be made
+	hide    func(string, ...int) string // of the secrets; nil when it has to be made
 }
 
 func (r *redactor) add(secrets ...string) {
@@ -25,22 +24,15 @@ func (r *redactor) add(secrets ...string) {
 	}
 }
 
-func (r *redactor) text(s string) string {
+func (r *redactor) text(s string) string { return r.cutText(s) }
+
+// cutText is text of which something was cut off before, at these offsets.
+func (r *redactor) cutText(s string, cuts ...int) string {
 	r.mu.Lock()
 	if r.hide == nil {
 		r.hide = plan.Redactor(r.secrets)
 	}
 	hide := r.hide
 	r.mu.Unlock()
-	return hide(s)
-}
-
-func (r *redactor) diagnostics(list []v1alpha2.Diagnostic) []v1alpha2.Diagnostic {
-	hidden := slices.Clone(list)
-	for i := range hidden {
-		hidden[i].Summary = r.text(hidden[i].Summary)
-		hidden[i].Detail = r.text(hidden[i].Detail)
-		hidden[i].Address = r.text(hidden[i].Address)
-	}
-	return hidden
+	return hide(s, cuts...)
 }

@@ -2,7 +2,6 @@ package lock
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
@@ -65,9 +64,6 @@ func FromText(text string) (*v1alpha2.LockInfo, bool) {
 	}
 	return nil, false
 }
-
-// IsFailure says whether a diagnostic with that summary may be a failure to lock.
-func IsFailure(summary string) bool { return slices.Contains(failures, summary) }
 
 func behindFailure(text string) (detail string, found bool) {
 	for _, failure := range failures {

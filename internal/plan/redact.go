@@ -18,8 +18,6 @@ const (
 	minSecret = 4
 	// minSecretLine is the shortest line of a multi-line secret that is looked for by itself, in bytes.
 	minSecretLine = 8
-	// outputMark stands before what the engines tell of the output of a local-exec that has failed: its last kilobytes.
-	outputMark = "Output: "
 )
 
 // Redact replaces each secret in the text with "***": as it is, without blanks around it, JSON-escaped, URL-encoded,
@@ -29,8 +27,9 @@ func Redact(text string, secrets []string) string {
 	return newRedactor(secrets).redact(text)
 }
 
-// Redactor is Redact for many texts: what can be prepared is prepared once. The function may be called concurrently.
-func Redactor(secrets []string) func(string) string {
+// Redactor is Redact for many texts: what can be prepared is prepared once. At the offsets in cuts, in ascending
+// order, something was cut off the text: the last 8 bytes or more of a secret are replaced there, too. The function may be called concurrently.
+func Redactor(secrets []string) func(text string, cuts ...int) string {
 	return newRedactor(secrets).redact
 }
 
@@ -58,13 +57,13 @@ func newRedactor(secrets []string) *redactor {
 	return r
 }
 
-func (r *redactor) redact(text string) string {
+func (r *redactor) redact(text string, cuts ...int) string {
 	var b strings.Builder
 	kept := 0 // everything before it is written or masked
 	for i := 0; i+minSecret <= len(text); i++ {
 		n := r.longest(text[i:])
-		if n == 0 && strings.HasSuffix(text[:i], outputMark) {
-			n = r.rest(text[i:])
+		if len(cuts) > 0 && cuts[0] == i {
+			n, cuts = max(n, r.rest(text[i:])), cuts[1:]
 		}
 		if n == 0 {
 			continue
@@ -88,12 +87,12 @@ func (r *redactor) longest(text string) int {
 		if strings.HasPrefix(text, needle) {
 			return max(longest, len(needle))
 		}
-		longest = max(longest, cutOff(text, needle))
 	}
 	return longest
 }
 
-// rest is how much of a secret stands at the beginning of a text of which only the end was kept.
+// rest is how much of a secret stands at the beginning of a text of which only the end was kept. A short rest is given up: it would be
+// found by accident.
 func (r *redactor) rest(text string) int {
 	longest := 0
 	if r.base != nil {
@@ -110,19 +109,6 @@ func (r *redactor) rest(text string) int {
 		}
 	}
 	return longest
-}
-
-// cutOff is how much of a secret stands at the beginning of a text that was cut in the middle of it: dots follow. A short beginning
-// is given up: it would be found by accident.
-func cutOff(text, secret string) int {
-	n := 0
-	for n < min(len(text), len(secret)) && text[n] == secret[n] {
-		n++
-	}
-	if n < minSecretLine || !strings.HasPrefix(text[n:], "...") {
-		return 0
-	}
-	return n
 }
 
 func head(s string) [minSecret]byte {

@@ -44,17 +44,42 @@ func TestRedact(t *testing.T) {
 		"empty secret":  {"An unset variable.", "text", []string{""}, "text"},
 		"quote at end":  {"Its escape is part of it.", `p = "pass\""`, []string{`pass"`}, `p = "***"`},
 		"short text":    {"Shorter than any secret.", "abc", []string{"abcd"}, "abc"},
-		"beginning":     {"A value that a secret begins with is whole.", "correct-ho", []string{"correct-horse-battery"}, "correct-ho"},
-		"cut at end":    {"What was cut says so.", "got correct-ho... (and 2 more)", []string{"correct-horse-battery"}, "got ***... (and 2 more)"},
-		"cut, short":    {"A few letters are in every text.", "got correct...", []string{"correct-horse-battery"}, "got correct..."},
-		"not cut":       {"A word that begins like it.", "got correct-hours ", []string{"correct-horse-battery"}, "got correct-hours "},
-		"cut at start":  {"The engine keeps the end.", "exit status 1. Output: rse-battery-END", []string{"correct-horse-battery"}, "exit status 1. Output: ***-END"},
+		"beginning":     {"A value that a secret begins with is whole, whatever follows.", "correct-ho...", []string{"correct-horse-battery"}, "correct-ho..."},
+		"end":           {"What a secret ends with is whole where nothing was cut.", "Output: rse-battery", []string{"correct-horse-battery"}, "Output: rse-battery"},
 		"unicode":       {"Characters stay whole.", "ü世界ü", []string{"世界"}, "ü***ü"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			got := Redact(tc.text, tc.secrets)
 			if got != tc.want {
+				t.Errorf("%s got %q, want %q", tc.reason, got, tc.want)
+			}
+		})
+	}
+}
+
+func TestRedactor_HidesTheEndOfASecretAtACut(t *testing.T) {
+	const secret, other = "correct-horse-battery", "battery-staple"
+	cases := map[string]struct {
+		reason, text string
+		cuts         []int
+		want         string
+	}{
+		"at once":    {"The whole text is a rest.", "rse-battery, END", []int{0}, "***, END"},
+		"inside":     {"A text may have been cut inside.", "said: rse-battery, END", []int{6}, "said: ***, END"},
+		"several":    {"Each cut counts.", "rse-battery, horse-battery", []int{0, 13}, "***, ***"},
+		"no cut":     {"Nothing was cut there.", "rse-battery", nil, "rse-battery"},
+		"elsewhere":  {"The cut is at another place.", "got rse-battery", []int{2}, "got rse-battery"},
+		"short":      {"A few letters are in every text.", "battery, END", []int{0}, "battery, END"},
+		"shortest":   {"Eight of them are not.", "-battery, END", []int{0}, "***, END"},
+		"whole":      {"A secret that just fits is one.", secret, []int{0}, "***"},
+		"overlap":    {"No rest of another one remains.", "rse-battery-staple", []int{0}, "***"},
+		"encoded":    {"It may have been encoded.", base64.StdEncoding.EncodeToString([]byte(secret))[8:], []int{0}, "***"},
+		"at the end": {"There is nothing to see.", "abcd", []int{2, 4, 9}, "abcd"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := Redactor([]string{secret, other})(tc.text, tc.cuts...); got != tc.want {
 				t.Errorf("%s got %q, want %q", tc.reason, got, tc.want)
 			}
 		})

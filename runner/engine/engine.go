@@ -25,9 +25,14 @@ type Options struct {
 	Grace time.Duration
 	// Kill ends the command that runs, and all its descendants, at once.
 	Kill context.Context
-	// Observe gets each message of a command, from one goroutine at a time. Messages hold text of the module and of
-	// providers: redact them. Optional.
+	// Hide makes what is secret in a text unreadable. It gets all that the engine says, which may repeat any input, as a whole: what leaves
+	// this package is without secrets. At the offsets in cuts, in ascending order, the engine has cut something off: the end of a
+	// secret may stand there. Optional.
+	Hide func(text string, cuts ...int) string
+	// Observe gets each message of a command, from one goroutine at a time. Optional.
 	Observe func(Event)
+	// Progress follows the commands. Optional.
+	Progress *Progress
 	// Log gets what happens around commands. The zero value logs nothing.
 	Log logr.Logger
 }
@@ -47,14 +52,11 @@ func New(ctx context.Context, binary Binary, dir string, opts Options) (*Engine,
 	}
 	// It is kept for later, so that each command is one process.
 	if _, _, err := tf.Version(ctx, false); err != nil {
-		return nil, fmt.Errorf("prepare engine: %w", err)
+		return nil, fmt.Errorf("prepare engine: %w", hider(opts.Hide).error(printable(err)))
 	}
 	// The kill is ours (see watchdog): it has to end the descendants too.
 	if err := tf.SetWaitDelay(0); err != nil {
 		return nil, fmt.Errorf("prepare engine: %w", err)
-	}
-	if opts.Observe == nil {
-		opts.Observe = func(Event) {}
 	}
 	return &Engine{binary: binary, tf: tf, opts: opts}, nil
 }
@@ -72,12 +74,7 @@ func (e *Engine) Binary() Binary { return e.binary }
 func (e *Engine) run(ctx context.Context, command string, call func(context.Context, io.Writer) error) error {
 	spare := children()
 	found := &collector{}
-	out := &stream{emit: func(event Event) {
-		if event.Diagnostic != nil {
-			found.add(*event.Diagnostic)
-		}
-		e.opts.Observe(event)
-	}}
+	out := &stream{emit: func(said Event) { e.hear(said, found) }}
 	stderr := &limited{room: maxStderr}
 	e.tf.SetStderr(stderr)
 	// The commands with JSON output set the writer of the instance, for all later ones too.
@@ -97,13 +94,27 @@ func (e *Engine) run(ctx context.Context, command string, call func(context.Cont
 	if killed {
 		err = errors.Join(ErrKilled, err)
 	}
+	hide := hider(e.opts.Hide)
 	if found.errorCount == 0 {
-		for _, d := range fromText(stderr.String()) {
-			found.add(d)
+		for _, said := range fromText(stderr.String()) {
+			found.add(said, hide.diagnostic(said))
 		}
 	}
-	all := found.all()
-	return &Error{Command: command, Diagnostics: all, Errors: found.errorCount, Class: classify(all), err: err}
+	return found.failure(command, hide.error(err))
+}
+
+// hear takes in what the engine says, and passes on what is to be shown of it.
+func (e *Engine) hear(said Event, found *collector) {
+	shown := hider(e.opts.Hide).event(said)
+	if said.Diagnostic != nil {
+		found.add(*said.Diagnostic, *shown.Diagnostic)
+	}
+	if e.opts.Progress != nil {
+		e.opts.Progress.Observe(said)
+	}
+	if e.opts.Observe != nil {
+		e.opts.Observe(shown)
+	}
 }
 
 // printable replaces the error that terraform-exec makes of nothing when the context ends just when the process starts
@@ -167,15 +178,25 @@ func (e *Engine) killed() <-chan struct{} {
 	return e.opts.Kill.Done()
 }
 
-// limited keeps the beginning of what is written.
+// limited keeps the beginning of what is written, in whole lines: in half of one, half of a secret may stand.
 type limited struct {
-	strings.Builder
+	kept strings.Builder
 	room int
+	full bool
 }
 
 func (l *limited) Write(p []byte) (int, error) {
 	kept := p[:min(len(p), l.room)]
 	l.room -= len(kept)
-	l.Builder.Write(kept)
+	l.full = l.full || len(kept) < len(p)
+	l.kept.Write(kept)
 	return len(p), nil
+}
+
+func (l *limited) String() string {
+	text := l.kept.String()
+	if l.full {
+		text = text[:strings.LastIndexByte(text, '\n')+1]
+	}
+	return text
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/lock"
 )
 
 // MaxDiagnostics is how many diagnostics of a command are kept.
@@ -26,6 +27,9 @@ const (
 	ClassPlanUnusable
 	// ClassRemote says that the engine would have begun the work elsewhere, see PlanOptions.Here. Nothing was begun.
 	ClassRemote
+	// ClassStateUnread says that the engine could not read the state. That may be for its lock, when the holder has written nothing of
+	// itself that an engine can read.
+	ClassStateUnread
 	// ClassStateNotSaved says that the engine could not write the state; it may have left errored.tfstate.
 	ClassStateNotSaved
 )
@@ -39,6 +43,7 @@ var classes = []struct {
 }{
 	// Also when two clients race for a lease of the kubernetes backend; the detail then has no "Lock Info".
 	{"Error acquiring the state lock", "", ClassLocked},
+	{"Error loading state", "", ClassStateUnread},
 	// The serial of the state is not the one in the plan.
 	{"Saved plan is stale", "", ClassPlanUnusable},
 	// The lineage of the state is not the one in the plan.
@@ -72,10 +77,13 @@ type Error struct {
 	Errors int
 	// Class of the failure: of the first error that has one.
 	Class Class
-	err   error
+	// Lock is what was told of the lock that someone else holds; nil when no such lock was told of. It is as it was written: by
+	// these words a lock is released.
+	Lock *v1alpha2.LockInfo
+	err  error
 }
 
-// Error names the command, what made it end, and its first error. It holds text of the engine: redact it.
+// Error names the command, what made it end, and its first error.
 func (e *Error) Error() string {
 	text := "engine command " + e.Command + ": " + e.cause()
 	if len(e.Diagnostics) > 0 {
@@ -101,17 +109,15 @@ func ClassOf(err error) Class {
 	return ClassOther
 }
 
-func classify(diagnostics []v1alpha2.Diagnostic) Class {
-	for _, d := range diagnostics {
-		if d.Severity != severityError {
-			continue
-		}
-		detail := strings.Join(strings.Fields(d.Detail), " ") // texts for people are broken into lines
-		for _, c := range classes {
-			start, open := strings.CutSuffix(c.summary, "*")
-			if (d.Summary == c.summary || open && strings.HasPrefix(d.Summary, start)) && strings.Contains(detail, c.detail) {
-				return c.class
-			}
+func classify(d v1alpha2.Diagnostic) Class {
+	if d.Severity != severityError {
+		return ClassOther
+	}
+	detail := strings.Join(strings.Fields(d.Detail), " ") // texts for people are broken into lines
+	for _, c := range classes {
+		start, open := strings.CutSuffix(c.summary, "*")
+		if (d.Summary == c.summary || open && strings.HasPrefix(d.Summary, start)) && strings.Contains(detail, c.detail) {
+			return c.class
 		}
 	}
 	return ClassOther
@@ -122,37 +128,54 @@ const (
 	severityWarning = "warning"
 )
 
+// finding is a diagnostic as it is shown, and what it said before: a secret may be one of the words that it is known by.
+type finding struct {
+	v1alpha2.Diagnostic
+	class Class
+	lock  *v1alpha2.LockInfo
+}
+
 // collector keeps the diagnostics of one command, within bounds.
 type collector struct {
-	errors, warnings []v1alpha2.Diagnostic
+	errors, warnings []finding
 	errorCount       int
 }
 
-func (c *collector) add(d v1alpha2.Diagnostic) {
-	switch {
-	case d.Severity != severityError:
-		if len(c.warnings) < MaxDiagnostics {
-			c.warnings = append(c.warnings, d)
-		}
-	default:
+// add takes in a diagnostic, as it was said and as it is shown.
+func (c *collector) add(said, shown v1alpha2.Diagnostic) {
+	list := &c.warnings
+	if said.Severity == severityError {
 		c.errorCount++
-		if len(c.errors) < MaxDiagnostics {
-			c.errors = append(c.errors, d)
-		}
+		list = &c.errors
 	}
+	if len(*list) == MaxDiagnostics {
+		return
+	}
+	info, _ := lock.FromText(said.Summary + "\n" + said.Detail)
+	*list = append(*list, finding{shown, classify(said), info})
+}
+
+// failure is what was found, with what made the command end.
+func (c *collector) failure(command string, err error) *Error {
+	f := &Error{Command: command, Errors: c.errorCount, err: err}
+	for _, found := range c.all() {
+		f.Diagnostics = append(f.Diagnostics, found.Diagnostic)
+		f.Class, f.Lock = cmp.Or(f.Class, found.class), cmp.Or(f.Lock, found.lock)
+	}
+	return f
 }
 
 // all are the errors, then the warnings, each by place, those without one first: the engine's order changes from one
 // time to the next, and a message that changes with it would look like news.
-func (c *collector) all() []v1alpha2.Diagnostic {
-	for _, list := range [][]v1alpha2.Diagnostic{c.errors, c.warnings} {
+func (c *collector) all() []finding {
+	for _, list := range [][]finding{c.errors, c.warnings} {
 		slices.SortStableFunc(list, byPlace)
 	}
 	all := slices.Concat(c.errors, c.warnings)
 	return all[:min(len(all), MaxDiagnostics)]
 }
 
-func byPlace(a, b v1alpha2.Diagnostic) int {
+func byPlace(a, b finding) int {
 	return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), strings.Compare(a.Address, b.Address),
 		strings.Compare(a.Summary, b.Summary), strings.Compare(a.Detail, b.Detail))
 }
@@ -160,7 +183,7 @@ func byPlace(a, b v1alpha2.Diagnostic) int {
 // place is how the engine's texts for people say where: "  on main.tf line 2, in resource ...".
 var place = regexp.MustCompile(`(?m)^\s*on (\S+) line (\d+)`)
 
-// fromText reads the diagnostics of a command that has no JSON form: "Error: SUMMARY", an empty line, the detail. Where there is none a text
+// fromText reads the diagnostics, as they are, of a command that has no JSON form: "Error: SUMMARY", an empty line, the detail. Where there is none a text
 // that begins with "Error SOMETHING: " is one: so Terraform before 1.9 says that it can't make the first state, as a lock is held.
 func fromText(text string) []v1alpha2.Diagnostic {
 	var found []v1alpha2.Diagnostic
@@ -189,8 +212,7 @@ func settle(d *v1alpha2.Diagnostic) {
 		d.File = at[1]
 		d.Line, _ = strconv.Atoi(at[2])
 	}
-	d.Summary = bounded(d.Summary, maxDetail)
-	d.Detail = bounded(unwrapped(strings.TrimSpace(d.Detail)), maxDetail)
+	d.Detail = unwrapped(strings.TrimSpace(d.Detail))
 }
 
 // unboxed is a line without the box that engines draw on a terminal.

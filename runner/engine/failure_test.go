@@ -18,6 +18,7 @@ func TestClassify_GoesByTheSummaryOfErrors(t *testing.T) {
 		want              Class
 	}{
 		{"error", "Error acquiring the state lock", ClassLocked},
+		{"error", "Error loading state", ClassStateUnread},
 		{"error", "Saved plan is stale", ClassPlanUnusable},
 		{"error", "Saved plan does not match the given state", ClassPlanUnusable},
 		{"error", "Inconsistent dependency lock file", ClassPlanUnusable},
@@ -29,8 +30,10 @@ func TestClassify_GoesByTheSummaryOfErrors(t *testing.T) {
 		{"warning", "Saved plan is stale", ClassOther},
 	} {
 		t.Run(tc.severity+" "+tc.summary, func(t *testing.T) {
-			got := classify([]v1alpha2.Diagnostic{{Severity: "error", Summary: "something first"}, {Severity: tc.severity, Summary: tc.summary}})
-			NewWithT(t).Expect(got).To(Equal(tc.want))
+			c := &collector{}
+			addTo(c, v1alpha2.Diagnostic{Severity: "error", Summary: "something first"})
+			addTo(c, v1alpha2.Diagnostic{Severity: tc.severity, Summary: tc.summary})
+			NewWithT(t).Expect(c.failure("plan", nil).Class).To(Equal(tc.want))
 		})
 	}
 }
@@ -47,7 +50,7 @@ func TestClassify_LooksAtTheDetailWhereTheSummaryIsNotEnough(t *testing.T) {
 		{"Failed to save state", "", ClassStateNotSaved},
 	} {
 		t.Run(tc.summary+": "+tc.detail, func(t *testing.T) {
-			NewWithT(t).Expect(classify([]v1alpha2.Diagnostic{{Severity: "error", Summary: tc.summary, Detail: tc.detail}})).To(Equal(tc.want))
+			NewWithT(t).Expect(classify(v1alpha2.Diagnostic{Severity: "error", Summary: tc.summary, Detail: tc.detail})).To(Equal(tc.want))
 		})
 	}
 }
@@ -66,14 +69,16 @@ func TestError_NamesCommandAndFirstError(t *testing.T) {
 	g.Expect(errors.As(err, &found)).To(BeTrue())
 }
 
+func addTo(c *collector, d v1alpha2.Diagnostic) { c.add(d, d) }
+
 func TestCollector_KeepsErrorsBeforeWarnings(t *testing.T) {
 	g := NewWithT(t)
 	c := &collector{}
 	for i := range 30 {
-		c.add(v1alpha2.Diagnostic{Severity: "warning", Summary: "w" + strconv.Itoa(i)})
+		addTo(c, v1alpha2.Diagnostic{Severity: "warning", Summary: "w" + strconv.Itoa(i)})
 	}
 	for i := range 25 {
-		c.add(v1alpha2.Diagnostic{Severity: "error", Summary: "e" + strconv.Itoa(i)})
+		addTo(c, v1alpha2.Diagnostic{Severity: "error", Summary: "e" + strconv.Itoa(i)})
 	}
 	g.Expect(c.all()).To(HaveLen(MaxDiagnostics))
 	g.Expect(c.all()).To(HaveEach(HaveField("Severity", "error")))

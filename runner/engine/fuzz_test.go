@@ -40,7 +40,7 @@ func FuzzStream(f *testing.F) {
 
 func eventsOf(text []byte, size int) []Event {
 	var events []Event
-	s := &stream{emit: func(e Event) { events = append(events, e) }}
+	s := &stream{emit: func(e Event) { events = append(events, hider(nil).event(e)) }}
 	for len(text) > 0 {
 		n := min(size, len(text))
 		_, _ = s.Write(text[:n])
@@ -57,6 +57,7 @@ func FuzzDiagnosticsOfText(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, d := range fromText(text) {
+			d = hider(nil).diagnostic(d)
 			if len(d.Summary) > maxDetail+3 || len(d.Detail) > maxDetail+3 {
 				t.Errorf("a diagnostic of %d and %d bytes", len(d.Summary), len(d.Detail))
 			}

@@ -5,7 +5,8 @@ import (
 	"sync"
 )
 
-// Progress follows an apply by its events, so that it can be said what has happened when it is stopped.
+// Progress follows an apply by its events, so that it can be said what has happened when it is stopped. Its addresses are as they
+// are, unlike those of Event: two of them may be one when what is secret in them is hidden.
 type Progress struct {
 	mu      sync.Mutex
 	order   []string

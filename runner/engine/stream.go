@@ -133,13 +133,13 @@ type wireChange struct {
 	Elapsed float64 `json:"elapsed_seconds"`
 }
 
-// parse reads one line. A line that is no message of the engine becomes an EventText.
+// parse reads one line, as it is. A line that is no message of the engine becomes an EventText.
 func parse(line []byte) Event {
 	var m wireMessage
 	if line[0] != '{' || json.Unmarshal(line, &m) != nil || m.Type == "" && m.Message == "" {
-		return Event{Message: bounded(string(line), maxMessage)}
+		return Event{Message: string(line)}
 	}
-	e := Event{Type: m.Type, Message: bounded(m.Message, maxMessage)}
+	e := Event{Type: m.Type, Message: m.Message}
 	if m.Type == EventDiagnostic && m.Diagnostic == nil {
 		e.Type = EventText
 	}
@@ -161,8 +161,8 @@ func parse(line []byte) Event {
 func (d *wireDiagnostic) diagnostic() *v1alpha2.Diagnostic {
 	found := &v1alpha2.Diagnostic{
 		Severity: d.Severity,
-		Summary:  bounded(d.Summary, maxDetail),
-		Detail:   bounded(d.Detail, maxDetail),
+		Summary:  d.Summary,
+		Detail:   d.Detail,
 		Address:  d.Address,
 	}
 	if d.Range != nil {
@@ -171,14 +171,7 @@ func (d *wireDiagnostic) diagnostic() *v1alpha2.Diagnostic {
 	return found
 }
 
-func bounded(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	return strings.ToValidUTF8(s[:limit], "") + "..."
-}
-
-// stream is a writer for the engine's output that passes on an event for each line. It never holds more than maxLine.
+// stream is a writer for the engine's output that passes on an event for each line, as it is. It never holds more than maxLine.
 // It is written to by one goroutine at a time.
 type stream struct {
 	emit    func(Event)

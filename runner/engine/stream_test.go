@@ -157,14 +157,14 @@ func TestStream_TakesLongLinesWithinBounds(t *testing.T) {
 	g.Expect(texts).To(Equal([]string{"start", "(a line of more than 8 MiB was left out)", "after", "last"}))
 }
 
-func TestStream_BoundsWhatItPassesOn(t *testing.T) {
+func TestHider_BoundsWhatIsShown(t *testing.T) {
 	g := NewWithT(t)
 	long := strings.Repeat("ä", 100_000)
-	got := events(`{"@message":"` + long + `","type":"diagnostic","diagnostic":{"severity":"error","summary":"` + long + `","detail":"` + long + `"}}`)
-	g.Expect(len(got[0].Message)).To(BeNumerically("<=", maxMessage+3))
-	g.Expect(len(got[0].Diagnostic.Summary)).To(BeNumerically("<=", maxDetail+3))
-	g.Expect(len(got[0].Diagnostic.Detail)).To(BeNumerically("<=", maxDetail+3))
-	g.Expect(got[0].Diagnostic.Detail).To(HaveSuffix("ä..."), "no rune is cut in two")
+	got := hider(nil).event(events(`{"@message":"` + long + `","type":"diagnostic","diagnostic":{"severity":"error","summary":"` + long + `","detail":"` + long + `"}}`)[0])
+	g.Expect(len(got.Message)).To(BeNumerically("<=", maxMessage+3))
+	g.Expect(len(got.Diagnostic.Summary)).To(BeNumerically("<=", maxDetail+3))
+	g.Expect(len(got.Diagnostic.Detail)).To(BeNumerically("<=", maxDetail+3))
+	g.Expect(got.Diagnostic.Detail).To(HaveSuffix("ä..."), "no rune is cut in two")
 }
 
 func TestDescribe_SaysWhatCameOfAnUnfinishedSentence(t *testing.T) {
