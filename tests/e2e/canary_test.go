@@ -38,6 +38,9 @@ type flight struct {
 	fails, says string
 }
 
+// partOfCanary is how much of a secret's ends is looked for by itself, in bytes: it may have been cut.
+const partOfCanary = 20
+
 const (
 	// talks is a module that says its variable wherever a module can.
 	talks = `
@@ -82,6 +85,26 @@ resource "terraform_data" "it" {
       error_message = "OPEN ${var.secret} ${base64encode("user:${var.secret}")} ${jsonencode({ key = var.secret })}"
     }
   }
+}
+`
+	// failsAtCuts says a secret where the product cuts a message and a detail, and where the engine cuts the output of a command.
+	failsAtCuts = `
+variable "secret" { type = string }
+locals {
+  long   = join("", [for _ in range(1024) : "0123456789abcdef"])
+  middle = floor(length(var.secret) / 2)
+}
+resource "terraform_data" "output" {
+  provisioner "local-exec" {
+    command     = "printf %s%s $SAID $REST; : OPEN; exit 3"
+    environment = { SAID = var.secret, REST = substr(local.long, 0, 8192 - length(var.secret) + local.middle) }
+  }
+}
+resource "terraform_data" "detail" {
+  provisioner "local-exec" { command = "exit 3; : ${substr(local.long, 0, 4096 - length("Error running command 'exit 3; : ") - local.middle)}${var.secret}" }
+}
+resource "terraform_data" "message" {
+  provisioner "local-exec" { command = "echo ${substr(local.long, 0, 16384 - length("terraform_data.message (local-exec): ") - local.middle)}${var.secret}; exit 3" }
 }
 `
 )
@@ -140,6 +163,10 @@ var flights = []flight{
 	},
 	{
 		way: "provisioner", files: mainFile(failsAtApply), holds: map[string]string{"secret": "SECRET"}, aim: fromVars,
+		fails: infrav1.ReasonTFExecApplyFailed, says: "OPEN",
+	},
+	{
+		way: "cuts", files: mainFile(failsAtCuts), holds: map[string]string{"secret": "SECRET"}, aim: fromVars,
 		fails: infrav1.ReasonTFExecApplyFailed, says: "OPEN",
 	},
 	{
@@ -230,7 +257,7 @@ func TestCanary_IsFoundInNoPlaceButSecrets(t *testing.T) {
 	for _, f := range flights {
 		t.Run(f.way, func(t *testing.T) {
 			t.Parallel()
-			c := &canary{secret: "canary-" + f.way + "-" + rand.Text(), open: "open-" + f.way + "-" + rand.Text()}
+			c := &canary{secret: rand.Text() + "-canary-" + f.way + "-" + rand.Text(), open: "open-" + f.way + "-" + rand.Text()}
 			c.s = story.New(t, system, c.in(f.files))
 			c.s.Expect(system.Client.Create(c.s.Ctx, secretOf(c.s, "canary", c.in(f.holds)))).To(Succeed())
 			p := newPolicy(t, passes)
@@ -284,7 +311,9 @@ func (c *canary) isKept(p *policy) (open, secret places) {
 	for _, body := range p.asked() {
 		open["a webhook"] += body
 	}
-	c.s.Expect(open.where(c.secret)).To(BeEmpty(), "it leaks")
+	for _, part := range []string{c.secret, c.secret[:partOfCanary], c.secret[len(c.secret)-partOfCanary:]} {
+		c.s.Expect(open.where(part)).To(BeEmpty(), "it leaks")
+	}
 	c.s.Expect(secret.where(c.secret)).To(ContainElement("Secret canary of v1"), "it would be found")
 	return open, secret
 }
