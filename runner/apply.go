@@ -143,7 +143,7 @@ func (a *applier) fixVariables(ctx context.Context, planned map[string]any) erro
 			read.File = kept
 		}
 	}
-	a.secrets.add(read.Secrets...)
+	a.secrets.addInputs(read.Secrets...)
 	if err := json.Unmarshal(read.File, &values); err != nil {
 		return fmt.Errorf("decode inputs: %w", err)
 	}

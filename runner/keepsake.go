@@ -70,7 +70,7 @@ func (w *workdir) fetchKept(ctx context.Context, digest string) error {
 	w.spec.Timeouts, w.spec.TfState, w.spec.Parallelism = now.Timeouts, now.TfState, now.Parallelism
 	w.spec.StateBackups = now.StateBackups
 	w.spec.Webhooks, w.spec.StoreReadablePlan = now.Webhooks, now.StoreReadablePlan
-	w.secrets.add(kept.Secrets...)
+	w.secrets.addInputs(kept.Secrets...)
 	w.kept, w.root, w.digest = kept, root, digest
 	return w.findModule()
 }
@@ -106,7 +106,7 @@ func (k *keepsakes) keptForDestroy(ctx context.Context) *keepsake.Kept {
 		k.log.Info("what was kept can't be used", "error", err.Error())
 		return nil
 	}
-	k.secrets.add(kept.Secrets...)
+	k.secrets.addInputs(kept.Secrets...)
 	k.fallback = kept
 	return kept
 }

@@ -30,7 +30,7 @@ func (a *assignment) hidePodSecrets(ctx context.Context) error {
 		a.log.Info("mounted files can't be hidden where the engine says them: together they are too large", "files", listed("not read", left))
 	}
 	a.podSecrets, err = a.environmentSecrets(ctx, pod)
-	a.secrets.add(slices.Concat(a.podSecrets, mounted)...)
+	a.secrets.addInputs(slices.Concat(a.podSecrets, mounted)...)
 	if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
 		a.log.Info("values in the environment can't be hidden where the engine says them", "error", err.Error())
 		return nil

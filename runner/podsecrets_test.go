@@ -2,6 +2,7 @@ package runner_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,13 +72,15 @@ func TestPodSecrets_AreAlsoWhatIsMounted(t *testing.T) {
 	g := NewWithT(t)
 	dir := t.TempDir()
 	g.Expect(os.WriteFile(filepath.Join(dir, "key"), []byte("hunter2-of-the-volume"), 0o600)).To(Succeed())
-	w := newWorld(t, map[string]string{"main.tf": "output \"words\" { value = [\"seen\", \"hunter2-of-the-volume\", \"the-token\"] }\n"},
+	g.Expect(os.WriteFile(filepath.Join(dir, "key.json"), []byte(`{"project_id": "a-project", "password": "hunter2-of-the-document"}`), 0o600)).To(Succeed())
+	document := fmt.Sprintf("jsondecode(file(%q))", filepath.Join(dir, "key.json"))
+	w := newWorld(t, map[string]string{"main.tf": "output \"words\" { value = [\"seen\", \"hunter2-of-the-volume\", \"the-token\", " + document + ".project_id, " + document + ".password] }\n"},
 		func(s *v1alpha2.TerraformSpec) {
 			s.RunnerPodTemplate.Spec = mountedAt(dir)
 			s.RunnerPodTemplate.Spec.EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "gone"}}}}
 		})
 	got := w.plan()
-	g.Expect(got.Status.Plan.Rendered).To(And(ContainSubstring("seen"), Not(ContainSubstring("hunter2-of-the-volume")), Not(ContainSubstring("the-token"))))
+	g.Expect(got.Status.Plan.Rendered).To(And(ContainSubstring("seen"), ContainSubstring("a-project"), Not(ContainSubstring("hunter2")), Not(ContainSubstring("the-token"))))
 	g.Expect(w.log.String()).To(And(ContainSubstring("values in the environment can't be hidden"), Not(ContainSubstring("hunter2-of-the-volume"))))
 }
 

@@ -25,7 +25,7 @@ func (w *workdir) provide(ctx context.Context) error {
 		}
 		w.log.Info("what the spec names can't be read; the destroy takes what was kept", "error", err.Error())
 	}
-	w.secrets.add(given.Secrets()...)
+	w.secrets.addInputs(given.Secrets()...)
 	w.provided = given
 	if err := w.placeFiles(); err != nil {
 		return fail(v1alpha2.ReasonTFExecInitFailed, err)

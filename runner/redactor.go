@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/terraform-controller/terraform-controller/internal/inputs"
 	"github.com/terraform-controller/terraform-controller/internal/plan"
 )
 
@@ -22,6 +23,12 @@ func (r *redactor) add(secrets ...string) {
 			r.secrets, r.hide = append(r.secrets, s), nil
 		}
 	}
+}
+
+// addInputs is add for values from Secrets, which may be documents that a module takes apart.
+func (r *redactor) addInputs(secrets ...string) {
+	r.add(secrets...)
+	r.add(inputs.Parts(secrets)...)
 }
 
 func (r *redactor) text(s string) string { return r.cutText(s) }

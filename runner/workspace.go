@@ -51,7 +51,7 @@ func (w *workdir) variables(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return w.keptInstead(ctx, err)
 	}
-	w.secrets.add(read.Secrets...)
+	w.secrets.addInputs(read.Secrets...)
 	w.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Inputs = append(s.Inputs, read.Read...) })
 	w.toKeep = &keepsake.Kept{Variables: read.File, Secrets: slices.Concat(read.Secrets, w.podSecrets)}
 	return w.overKept(read.File)

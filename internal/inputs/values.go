@@ -176,7 +176,8 @@ func (v *variables) renderText(field, from string, known map[string]any) (any, e
 	}
 	text, err := t.render(known)
 	if err != nil {
-		return nil, fail(field, "%s; %s", plan.Redact(err.Error(), v.secrets()), describeInputs(known))
+		secrets := v.secrets()
+		return nil, fail(field, "%s; %s", plan.Redact(err.Error(), slices.Concat(secrets, Parts(secrets))), describeInputs(known))
 	}
 	if text != from {
 		v.more = append(v.more, text)
