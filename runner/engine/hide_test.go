@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -74,7 +75,7 @@ func sayAll(t *testing.T, out, errOut string) ([]Event, *Error) {
 	_, err := f.engine(t, Options{
 		Hide: plan.Redactor([]string{secret, "state", "Lock", "runner-7"}), Observe: func(e Event) { events = append(events, e) },
 	}).Plan(t.Context(), PlanOptions{})
-	failure, ok := err.(*Error)
+	failure, ok := errors.AsType[*Error](err)
 	if !ok {
 		t.Fatalf("no failure of the engine: %v", err)
 	}
