@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/inputs"
 	"github.com/terraform-controller/terraform-controller/internal/plan"
 )
@@ -42,4 +43,13 @@ func (r *redactor) cutText(s string, cuts ...int) string {
 	hide := r.hide
 	r.mu.Unlock()
 	return hide(s, cuts...)
+}
+
+// diagnostics hides what has become known since the engine said them.
+func (r *redactor) diagnostics(list []v1alpha2.Diagnostic) []v1alpha2.Diagnostic {
+	hidden := slices.Clone(list)
+	for i, d := range list {
+		hidden[i].Summary, hidden[i].Detail, hidden[i].Address = r.text(d.Summary), r.text(d.Detail), r.text(d.Address)
+	}
+	return hidden
 }

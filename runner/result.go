@@ -159,7 +159,7 @@ func (j *job) conclude(s *v1alpha2.TerraformRunStatus, workErr error) {
 	s.Failure = &v1alpha2.RunFailure{
 		Reason:      f.reason,
 		Message:     plan.Truncate(j.secrets.text(f.message), maxMessage),
-		Diagnostics: f.diagnostics,
+		Diagnostics: j.secrets.diagnostics(firstOf(f.diagnostics, engine.MaxDiagnostics)),
 	}
 	j.log.Info("run failed", "phase", s.Phase, "reason", s.Failure.Reason, "message", s.Failure.Message)
 }
