@@ -123,6 +123,14 @@ func TestApprovalPolicy_StrictKeepsRunnerPodsToTheController(t *testing.T) {
 	g.Expect(patch(editor, "ephemeralcontainers", debugger)).To(refused)
 	g.Expect(patch(approver, "ephemeralcontainers", debugger)).To(Succeed())
 	g.Expect(token(t, asNode(t), pod)).To(Succeed(), "the pod's kubelet")
+	const driver = "system:serviceaccount:kube-system:secrets-store"
+	api.Create(t, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "makes-tokens"}, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, Verbs: []string{"create"}},
+	}}, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "makes-tokens"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "makes-tokens"},
+		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: driver}},
+	})
+	g.Eventually(func() error { return token(t, as(t, driver), pod) }, wait, 100*time.Millisecond).Should(Succeed(), "a driver of a secret store")
 }
 
 func (w *approvalWorld) mine(t *testing.T, name string) *corev1.Pod {

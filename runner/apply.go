@@ -107,7 +107,7 @@ func (a *applier) prepareApply(ctx context.Context) error {
 	described := describe(a.planner.stored, changes)
 	a.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan = described })
 	if err := a.warranted(described, changes); err != nil {
-		return fail(v1alpha2.ReasonPlanNotApplicable, err)
+		return err
 	}
 	if err := a.fixVariables(ctx, variablesOf(made)); err != nil {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
@@ -115,16 +115,17 @@ func (a *applier) prepareApply(ctx context.Context) error {
 	return a.confirm(ctx, made, changes)
 }
 
-// warranted holds what the plan file says against the order.
+// warranted holds what the plan file says against the order. Digests of another key are none of ours: a lost key costs a new plan.
 func (a *applier) warranted(described *v1alpha2.RunPlan, changes *plan.Changes) error {
 	if !plan.HasContent(described.ID, described.Content, a.run.Spec.AppliesCompleted) {
-		return fmt.Errorf("plan file %s does not hold the changes of plan %s", described.Digest, described.ID)
+		return fail(v1alpha2.ReasonPlanNotApplicable, fmt.Errorf("plan file %s does not hold the changes of plan %s", described.Digest, described.ID))
 	}
 	made := *described
 	made.Changes = planChanges(changes)
-	autoSafe := plan.ParseApprove(a.spec.ApprovePlan).Mode == plan.ApproveSafe
-	if why := decide.Unwarranted(&a.run.Spec, autoSafe, &made); why != "" {
-		return fmt.Errorf("plan %s is not what was approved: %s", described.ID, why)
+	order := &a.run.Spec // not what is worked on, which may be a keepsake of another time
+	autoSafe := plan.ParseApprove(order.Terraform.ApprovePlan).Mode == plan.ApproveSafe
+	if why := decide.Unwarranted(order, autoSafe, &made); why != "" {
+		return fail(v1alpha2.ReasonTFExecApplyFailed, fmt.Errorf("plan %s is not what was approved: %s", described.ID, why))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package runner_test
 
 import (
+	"cmp"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -173,6 +174,7 @@ func TestExecute_AppliesNothingButTheNamedPlan(t *testing.T) {
 		spoil     func(*world, *v1alpha2.TerraformRun)
 		run       func(*v1alpha2.TerraformRun)
 		message   string
+		reason    string // PlanNotApplicable unless set
 	}{
 		{
 			name: "stale", why: "the state moved after the plan",
@@ -216,7 +218,7 @@ func TestExecute_AppliesNothingButTheNamedPlan(t *testing.T) {
 			run: func(r *v1alpha2.TerraformRun) {
 				r.Spec.Approval = &v1alpha2.Approval{How: v1alpha2.ApprovalByAnnotation, PlanID: r.Spec.Plan.ID, Changes: []string{"harmless"}}
 			},
-			message: " is not what was approved: the approval of plan-",
+			message: " is not what was approved: the approval of plan-", reason: v1alpha2.ReasonTFExecApplyFailed,
 		},
 		{
 			name: "another content", why: "an id stands for the changes",
@@ -238,7 +240,7 @@ func TestExecute_AppliesNothingButTheNamedPlan(t *testing.T) {
 			}
 			run := w.execute(t.Context(), w.applyRun(planned, tc.run))
 			g.Expect(run.Status.Phase).To(Equal(v1alpha2.RunFailed), tc.why)
-			g.Expect(run.Status.Failure.Reason).To(Equal(v1alpha2.ReasonPlanNotApplicable), tc.why+": "+run.Status.Failure.Message)
+			g.Expect(run.Status.Failure.Reason).To(Equal(cmp.Or(tc.reason, v1alpha2.ReasonPlanNotApplicable)), tc.why+": "+run.Status.Failure.Message)
 			g.Expect(run.Status.Failure.Message).To(ContainSubstring(tc.message), tc.why)
 			g.Expect(run.Status.State.Resources).To(BeZero(), "nothing was applied")
 		})

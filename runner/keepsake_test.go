@@ -29,7 +29,7 @@ module "local" {
 		"app/motd":    "welcome",
 		"lib/main.tf": "variable \"text\" {}\nresource \"terraform_data\" \"x\" { input = var.text }\n",
 	}, func(s *v1alpha2.TerraformSpec) {
-		s.Path = "app"
+		s.Path, s.ApprovePlan = "app", "safe"
 		s.Vars = []v1alpha2.Variable{{Name: "needed", Value: &apiextensionsv1.JSON{Raw: []byte(`"yes"`)}}}
 		s.VarsFrom = []v1alpha2.VarsReference{{Kind: "Secret", Name: "inputs"}}
 	})
@@ -55,6 +55,7 @@ func (w *world) destroys(applied *v1alpha2.TerraformRun, change func(*v1alpha2.T
 	g := NewWithT(w.t)
 	both := func(r *v1alpha2.TerraformRun) {
 		r.Spec.Terraform.Destroy, r.Spec.Kept = true, applied.Status.Kept.Digest
+		r.Spec.Terraform.ApprovePlan = "auto" // what was kept is kept of a time when it was safe
 		change(r)
 	}
 	planned := w.execute(w.t.Context(), w.newRun(v1alpha2.OperationPlan, both))

@@ -13,15 +13,19 @@ import (
 type redactor struct {
 	mu      sync.Mutex
 	secrets []string
+	known   map[string]bool             // the same
 	hide    func(string, ...int) string // of the secrets; nil when it has to be made
 }
 
 func (r *redactor) add(secrets ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.known == nil {
+		r.known = map[string]bool{}
+	}
 	for _, s := range secrets {
-		if !slices.Contains(r.secrets, s) {
-			r.secrets, r.hide = append(r.secrets, s), nil
+		if !r.known[s] {
+			r.known[s], r.secrets, r.hide = true, append(r.secrets, s), nil
 		}
 	}
 }
@@ -50,6 +54,7 @@ func (r *redactor) diagnostics(list []v1alpha2.Diagnostic) []v1alpha2.Diagnostic
 	hidden := slices.Clone(list)
 	for i, d := range list {
 		hidden[i].Summary, hidden[i].Detail, hidden[i].Address = r.text(d.Summary), r.text(d.Detail), r.text(d.Address)
+		hidden[i].File = r.text(d.File)
 	}
 	return hidden
 }

@@ -116,6 +116,11 @@ type TerraformStatus struct {
 	// +optional
 	SeenToken string `json:"seenToken,omitempty"`
 
+	// SpentIDs are the ids that were approved, or stood in spec or annotation to be, when an apply was last completed. No plan has
+	// one of them again: one that is said to is not approved by it.
+	// +optional
+	SpentIDs []string `json:"spentIds,omitempty"`
+
 	// Webhooks is what spec.webhooks have said of a plan.
 	// +optional
 	Webhooks *WebhookVerdict `json:"webhooks,omitempty"`

@@ -1451,6 +1451,11 @@ func (in *TerraformStatus) DeepCopyInto(out *TerraformStatus) {
 		*out = new(RefusedApproval)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.SpentIDs != nil {
+		in, out := &in.SpentIDs, &out.SpentIDs
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Webhooks != nil {
 		in, out := &in.Webhooks, &out.Webhooks
 		*out = new(WebhookVerdict)

@@ -2,6 +2,7 @@ package decide
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,7 +34,7 @@ func Asked(tf *v1alpha2.Terraform, match func(token string) Match) v1alpha2.Appr
 	first := token != st.SeenToken
 	st.SeenToken = token
 	id := st.Plan.Pending
-	if id == "" || st.Approval != nil && st.Approval.PlanID == id && st.Approval.How != v1alpha2.ApprovalByForce {
+	if id == "" || Spent(st, id) || st.Approval != nil && st.Approval.PlanID == id && st.Approval.How != v1alpha2.ApprovalByForce {
 		return ""
 	}
 	if tf.Annotations[v1alpha2.ApprovePlanAnnotation] == id {
@@ -117,8 +118,23 @@ func (s settlement) useUp() {
 	}
 }
 
+// spend notes the ids by which something has been approved, when an apply has been completed. An id that was good before it never comes back;
+// but a token stays in Git, and the id of a plan is what its run says it is.
+func (s settlement) spend() {
+	st := &s.tf.Status
+	ids := []string{s.tf.Annotations[v1alpha2.ApprovePlanAnnotation], s.tf.Spec.ApprovePlan}
+	if st.Approval != nil {
+		ids = append(ids, st.Approval.PlanID)
+	}
+	slices.Sort(ids)
+	st.SpentIDs = slices.DeleteFunc(slices.Compact(ids), func(id string) bool { return !strings.HasPrefix(id, "plan-") })
+}
+
+// Spent says whether a plan of that id has had its apply, or can't have one any more.
+func Spent(st *v1alpha2.TerraformStatus, id string) bool { return slices.Contains(st.SpentIDs, id) }
+
 // Approved says whether the pending plan is approved by a person.
 func Approved(st *v1alpha2.TerraformStatus) bool {
-	a := st.Approval
-	return a != nil && st.Plan.Pending != "" && (a.PlanID == st.Plan.Pending || a.CoveredPlan == st.Plan.Pending)
+	a, id := st.Approval, st.Plan.Pending
+	return a != nil && id != "" && (a.PlanID == id || a.CoveredPlan == id) && !Spent(st, id)
 }

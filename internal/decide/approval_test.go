@@ -29,6 +29,7 @@ func TestAsked(t *testing.T) {
 		seen       string
 		had        *v1alpha2.Approval
 		nothing    bool
+		spent      []string
 		want       v1alpha2.ApprovalHow
 	}{
 		"nothing":          {reason: "silence is no consent"},
@@ -40,6 +41,7 @@ func TestAsked(t *testing.T) {
 		"legacy":           {reason: "the incumbent's token counts for the plan that is pending when it comes", spec: "plan-legacy", want: v1alpha2.ApprovalBySpec},
 		"legacy, old":      {reason: "a token that stood there before is left in Git, not meant", spec: "plan-legacy", seen: "plan-legacy"},
 		"legacy, too soon": {reason: "with nothing pending it is inert", spec: "plan-legacy", nothing: true},
+		"spent":            {reason: "an apply was completed since", annotation: "plan-old", spec: "plan-old", spent: []string{"plan-old"}},
 		"seen before":      {reason: "it is recorded once", annotation: "plan-old", had: &v1alpha2.Approval{PlanID: "plan-old"}},
 	}
 	for name, tc := range cases {
@@ -47,6 +49,7 @@ func TestAsked(t *testing.T) {
 			g := NewWithT(t)
 			tf := activeTerraform()
 			tf.Status.Approval, tf.Spec.ApprovePlan, tf.Status.SeenToken = tc.had, tc.spec, tc.seen
+			tf.Status.SpentIDs = tc.spent
 			if tc.nothing {
 				tf.Status.Plan.Pending = ""
 			}

@@ -26,11 +26,20 @@ func usedBefore(tf *v1alpha2.Terraform) bool {
 	return formerWaits(st) && tf.Spec.ApprovePlan == st.Plan.Pending && st.Plan.LastApplied == st.Plan.Pending
 }
 
+// formerPlan is what the run has found in the plan that it was to look into; what nobody has asked it for does not count.
+func (s settlement) formerPlan() *v1alpha2.FormerPlan {
+	former, asked := s.run.Status.FormerPlan, s.run.Spec.FormerPlan
+	if former == nil || asked == "" || former.ID != asked {
+		return nil
+	}
+	return former
+}
+
 // takeOverApproval records the approval of the incumbent's plan, as the run has found it. Who forces a plan has it applied
 // whatever was approved before.
 func (s settlement) takeOverApproval() {
-	former := s.run.Status.FormerPlan
-	if former == nil || former.Refused != "" || s.forced() {
+	former := s.formerPlan()
+	if former == nil || former.Refused != "" || len(former.Changes) == 0 || s.forced() {
 		return
 	}
 	s.tf.Status.Approval = &v1alpha2.Approval{
@@ -44,7 +53,7 @@ func (s settlement) formerRefusal() *v1alpha2.RefusedApproval {
 	if before := s.tf.Status.RefusedApproval; before != nil && before.Reason != "" {
 		return before
 	}
-	if former := s.run.Status.FormerPlan; former != nil && former.Refused != "" {
+	if former := s.formerPlan(); former != nil && former.Refused != "" {
 		return &v1alpha2.RefusedApproval{PlanID: former.ID, Reason: former.Refused}
 	}
 	if usedBefore(s.tf) {

@@ -70,6 +70,14 @@ func TestSettle_HoldsAFormerApprovalAgainstThePlanThatIsMadeAnew(t *testing.T) {
 		"unreadable":   {"what is not known is not agreed to", formerTerraform(legacy, ""), found("it is damaged"), false, &v1alpha2.RefusedApproval{PlanID: legacy, Reason: "it is damaged"}},
 		"used":         {"an apply has used it up", formerTerraform(legacy, legacy), nothing, false, &v1alpha2.RefusedApproval{PlanID: legacy, Reason: "a plan of the same id has been applied before"}},
 		"not approved": {"silence is no consent", formerTerraform("", ""), nothing, false, nil},
+		"not asked for": {"a runner that says it of its own accord approves nothing", formerTerraform("", ""), func(run *v1alpha2.TerraformRun) {
+			run.Status.FormerPlan = &v1alpha2.FormerPlan{ID: "plan-new", Changes: []string{"a", "b"}}
+		}, false, nil},
+		"not that one": {"nor one that has looked into another plan", formerTerraform(legacy, ""), func(run *v1alpha2.TerraformRun) {
+			found("")(run)
+			run.Status.FormerPlan = &v1alpha2.FormerPlan{ID: "plan-new", Changes: []string{"a", "b"}}
+		}, false, nil},
+		"nothing in it": {"it approves nothing", formerTerraform(legacy, ""), found(""), false, nil},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

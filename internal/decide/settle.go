@@ -213,7 +213,10 @@ func (s settlement) nothingToApply() {
 	st.Plan.AppliedTarget = s.run.Spec.Target
 	st.Plan.Destroyed = st.Plan.IsDestroyPlan
 	// An apply that was not accounted for may have done it all: its plan must not come back under the same id.
-	st.AppliesCompleted = max(st.AppliesCompleted, st.AppliesStarted)
+	if st.AppliesStarted > st.AppliesCompleted {
+		st.AppliesCompleted = st.AppliesStarted
+		s.spend()
+	}
 	s.useUp()
 	message := "Plan no changes"
 	if st.Plan.IsDestroyPlan {
@@ -236,6 +239,7 @@ func (s settlement) applied() {
 	s.forgetPlan()
 	s.useUp()
 	st.AppliesCompleted++
+	s.spend()
 	st.Plan.Destroyed = s.run.Spec.Terraform.Destroy
 	st.Plan.AppliedTarget = s.run.Spec.Target
 	if s.run.Spec.Plan != nil {

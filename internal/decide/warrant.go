@@ -23,6 +23,9 @@ func Unwarranted(order *v1alpha2.TerraformRunSpec, autoSafe bool, made *v1alpha2
 			return "it ends what spec.approval.protect names: " + ended
 		}
 	}
+	if s := made.Summary; approval.How == v1alpha2.ApprovalByDeletion && s.Add+s.Change+s.Replace+s.Import > 0 {
+		return "the object is being deleted, and it does more than destroy: " + made.Short
+	}
 	if autoSafe && approval.How != v1alpha2.ApprovalByForce && !made.Safe {
 		return "nobody has approved it, and it is not safe: " + made.Short
 	}

@@ -20,6 +20,11 @@ func TestUnwarranted(t *testing.T) {
 		made.Safe = true
 		return made
 	}
+	creates := func(digests ...string) *v1alpha2.RunPlan {
+		made := adds(digests...)
+		made.Summary.Add, made.Short = 1, "+1 ~0 -0"
+		return made
+	}
 	cases := map[string]struct {
 		reason   string
 		approval *v1alpha2.Approval
@@ -35,6 +40,7 @@ func TestUnwarranted(t *testing.T) {
 		"safe, told":          {"the run has called it safe", &v1alpha2.Approval{How: auto}, true, nil, ends("x"), "it is not safe: +0 ~0 -1"},
 		"safe, deleting":      {"a destroy waits for a person", &v1alpha2.Approval{How: deletion}, true, nil, ends("x"), "it is not safe"},
 		"deletion":            {"is the word for it", &v1alpha2.Approval{How: deletion}, false, nil, ends("x"), ""},
+		"deletion, more":      {"it was deleted to have things destroyed", &v1alpha2.Approval{How: deletion}, false, nil, creates("x"), "more than destroy: +1 ~0 -0"},
 		"protected":           {"from auto", &v1alpha2.Approval{How: auto}, false, []string{"a.b"}, ends("x"), "spec.approval.protect names: a.b"},
 		"protected, forced":   {"who forces has not seen it", &v1alpha2.Approval{How: force}, false, []string{"a.b"}, ends("x"), "spec.approval.protect names: a.b"},
 		"protected, approved": {"a person has seen it", &v1alpha2.Approval{How: annotation, PlanID: "plan-old", Changes: []string{"x"}}, false, []string{"a.b"}, ends("x"), ""},

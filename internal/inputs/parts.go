@@ -2,6 +2,7 @@ package inputs
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 
 	"sigs.k8s.io/yaml"
@@ -18,8 +19,11 @@ const (
 // full of their values, and to hide them would hide the plan.
 var told = []string{
 	"type", "project_id", "client_email", "client_id", "universe_domain",
+	"auth_uri", "token_uri", "auth_provider_x509_cert_url", "client_x509_cert_url",
+	"clientId", "subscriptionId", "tenantId", "activeDirectoryEndpointUrl", "resourceManagerEndpointUrl", "activeDirectoryGraphResourceId",
+	"sqlManagementEndpointUrl", "galleryEndpointUrl", "managementEndpointUrl",
 	"apiVersion", "kind", "name", "namespace", "server", "cluster", "user", "current-context",
-	"username", "host", "engine", "dbname", "region",
+	"username", "host", "engine", "dbname", "dbInstanceIdentifier", "region",
 }
 
 // Parts are the texts inside of values from Secrets that are objects or lists in JSON or YAML: a module may take a document apart. Left out
@@ -33,12 +37,18 @@ func Parts(values []string) []string {
 	return found
 }
 
+// alias is where YAML refers to another part of the document. Such a document grows when it is decoded, and without bounds.
+var alias = regexp.MustCompile(`(?:^|[\s\[{,:-])\*\S`)
+
 // decodeDocument is nil for what is no document. JSON is tried first: indented by tabs, it is no YAML.
 func decodeDocument(text string) any {
 	if document, err := decodeExact([]byte(text)); err == nil {
 		return document
 	}
 	var document any
+	if alias.MatchString(text) {
+		return nil
+	}
 	if yaml.Unmarshal([]byte(text), &document) != nil {
 		return nil
 	}

@@ -54,5 +54,6 @@ func TestParts_OfADocumentThatGrowsAreNone(t *testing.T) {
 	for i := 'b'; i < 'k'; i++ {
 		bomb += fmt.Sprintf("%c: &%c [%s]\n", i, i, strings.TrimSuffix(strings.Repeat("*"+string(i-1)+", ", 9), ", "))
 	}
-	NewWithT(t).Expect(inputs.Parts([]string{bomb})).To(BeEmpty())
+	long := fmt.Sprintf("a: &a %q\nb: [%s]\n", strings.Repeat("x", 1<<19), strings.Repeat("*a, ", 100_000))
+	NewWithT(t).Expect(inputs.Parts([]string{bomb, long})).To(BeEmpty())
 }

@@ -47,12 +47,16 @@ func (e *hiddenError) Error() string { return e.text }
 func (e *hiddenError) Unwrap() error { return e.err }
 
 // outputMark stands before what the engines tell of the output of a local-exec that has failed.
-const outputMark = "Output: "
+const (
+	outputMark = "Output: "
+	// maxOutputs bounds how many are looked at: each is compared with the end of every secret.
+	maxOutputs = 16
+)
 
 // outputsIn is where outputs begin in a detail. Of a long one the engines keep the last kilobytes only: it may begin with the end of a secret,
 // or within a character, which then is the replacement character.
 func outputsIn(detail string) (cuts []int) {
-	for at := 0; ; {
+	for at := 0; len(cuts) < maxOutputs; {
 		next := strings.Index(detail[at:], outputMark)
 		if next < 0 {
 			return cuts
@@ -60,6 +64,7 @@ func outputsIn(detail string) (cuts []int) {
 		at += next + len(outputMark)
 		cuts = append(cuts, len(detail)-len(strings.TrimLeft(detail[at:], "\uFFFD")))
 	}
+	return cuts
 }
 
 func bounded(s string, limit int) string {
