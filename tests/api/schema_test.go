@@ -67,6 +67,7 @@ var additive = []string{
 	"status.refusedApproval",
 	"status.runSequence",
 	"status.seenToken",
+	"status.spentIds",
 	"status.state",
 	"status.stateOverride",
 	"status.webhooks",
