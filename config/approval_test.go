@@ -293,7 +293,7 @@ func TestApprovalPolicy_AnnotationOnlyLeavesTheSpecToGit(t *testing.T) {
 	t.Run("the controller works on", func(t *testing.T) { letsControllerWork(t, w) })
 }
 
-// refusesUnreject: taking back a rejection lets the plan go on; one of a plan that is gone keeps nothing back.
+// refusesUnreject: taking back a rejection lets the plan go on, now or when it is pending again.
 func refusesUnreject(t *testing.T, w *approvalWorld) {
 	t.Helper()
 	g := NewWithT(t)
@@ -306,7 +306,12 @@ func refusesUnreject(t *testing.T, w *approvalWorld) {
 	g.Expect(w.patch(t, approver, pending, forget)).To(Succeed())
 
 	old := w.stored(t, annotated(infrav1.RejectPlanAnnotation, "plan-gone"))
-	g.Expect(w.patch(t, editor, old, forget)).To(Succeed())
+	another := old.DeepCopy()
+	another.Status.Plan.Pending = planID
+	g.Expect(asController(t).Status().Patch(t.Context(), another, client.MergeFrom(old))).To(Succeed())
+	g.Expect(w.patch(t, editor, another, forget)).To(MatchError(ContainSubstring("the removal of "+infrav1.RejectPlanAnnotation)), "that plan may come back")
+	g.Expect(w.patch(t, editor, another, annotated(infrav1.RejectPlanAnnotation, "plan-else"))).To(MatchError(ContainSubstring("the removal of " + infrav1.RejectPlanAnnotation)))
+	g.Expect(w.patch(t, editor, another, annotated(infrav1.RejectPlanAnnotation, planID))).To(Succeed(), "what waits may be rejected, too")
 }
 
 // refusesOldVersion: the same object through v1alpha1, which drops what that version lacks.

@@ -53,6 +53,7 @@ func (r *TerraformReconciler) fullRun(ctx context.Context, tf *infrav1.Terraform
 // observeApproval folds an approval that is new on the object into the status, or says of one that is for an earlier plan
 // what it does not cover.
 func (r *TerraformReconciler) observeApproval(ctx context.Context, tf *infrav1.Terraform, o *observation) error {
+	decide.Reject(tf)
 	how := decide.Asked(tf, func(token string) decide.Match {
 		if tf.Status.Plan.Target == "" {
 			return decide.MatchNone // the incumbent's plan, which is not applied: see formerPlan
@@ -140,7 +141,7 @@ func planFacts(tf *infrav1.Terraform) decide.Plan {
 	}
 	return decide.Plan{
 		ID: st.Plan.Pending, Target: st.Plan.Target, Drift: st.Plan.IsDriftDetectionPlan, Summary: st.Plan.Summary, Safe: st.Plan.Safe,
-		Approved: decide.Approved(st), Rejected: tf.Annotations[infrav1.RejectPlanAnnotation] == st.Plan.Pending,
+		Approved: decide.Approved(st), Rejected: decide.Rejected(tf),
 		Forced:  st.Approval != nil && st.Approval.How == infrav1.ApprovalByForce && st.Approval.PlanID == st.Plan.Pending,
 		Refused: refusedMessage(st.RefusedApproval), Volatile: decide.Volatile(st),
 	}

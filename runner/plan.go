@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -80,7 +81,20 @@ func (p *planner) sealed(ctx context.Context, made *tfjson.Plan) (*plan.Changes,
 	if err != nil {
 		return nil, err
 	}
-	return plan.FromJSON(made, key)
+	return plan.FromJSON(made, key, p.scope())
+}
+
+// scope is where and as whom the plan of this run is applied, and by what: an approval is for that.
+func (p *planner) scope() string {
+	spec := &p.run.Spec.Terraform // not what is worked on, which may be a keepsake
+	text, err := json.Marshal([]any{
+		p.run.Spec.Backend, spec.GetWorkspace(), spec.GetServiceAccountName(), spec.SourceRef, spec.Path,
+		spec.RunnerPodTemplate.Spec, spec.CliConfigSecretRef, spec.FileMappings,
+	})
+	if err != nil {
+		return "" // plain structs are always encoded
+	}
+	return string(text)
 }
 
 func (p *planner) options() (engine.PlanOptions, error) {
@@ -110,17 +124,30 @@ func describe(stored *planstore.Plan, changes *plan.Changes) *v1alpha2.RunPlan {
 		},
 		Short:       summary.String(),
 		Safe:        changes.Safe(),
+		Moves:       moves(changes),
 		Destructive: firstOf(changes.Destructive(), v1alpha2.MaxDestructive),
 	}
 }
 
-// planChanges are the single changes, so that an approval can be held against later plans; none when there are too many, so
-// that the approval counts for this plan only.
+func moves(changes *plan.Changes) []v1alpha2.PlanMove {
+	var list []v1alpha2.PlanMove
+	for _, m := range firstOf(changes.Moves(), v1alpha2.MaxDestructive) {
+		list = append(list, v1alpha2.PlanMove{From: m[0], To: m[1]})
+	}
+	return list
+}
+
+// groundLabel stands in the place of an address.
+const groundLabel = "the configuration (provisioners, providers), or where and as whom it is applied"
+
+// planChanges are the single changes, and what they rest on, so that an approval can be held against later plans; none when there
+// are too many, so that the approval counts for this plan only.
 func planChanges(changes *plan.Changes) []v1alpha2.PlanChange {
-	if len(changes.Entries) > maxChanges {
+	if len(changes.Entries) > maxChanges || changes.Empty() {
 		return nil
 	}
-	list := make([]v1alpha2.PlanChange, 0, len(changes.Entries))
+	list := make([]v1alpha2.PlanChange, 0, len(changes.Entries)+1)
+	list = append(list, v1alpha2.PlanChange{Address: groundLabel, Digest: changes.Ground})
 	for _, c := range changes.Entries {
 		list = append(list, v1alpha2.PlanChange{Address: c.Label(), Digest: c.Digest})
 	}

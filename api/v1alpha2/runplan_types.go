@@ -41,6 +41,10 @@ type RunPlan struct {
 	// +optional
 	Destructive []string `json:"destructive,omitempty"`
 
+	// Moves are resource instances that get another address; at most 100.
+	// +optional
+	Moves []PlanMove `json:"moves,omitempty"`
+
 	// Rendered is the plan as a person reads it, without sensitive values; at most 256 KiB.
 	// +optional
 	Rendered string `json:"rendered,omitempty"`
@@ -91,4 +95,13 @@ type FormerPlan struct {
 	// Refused says why the approval does not count.
 	// +optional
 	Refused string `json:"refused,omitempty"`
+}
+
+// PlanMove is a resource instance that gets another address.
+type PlanMove struct {
+	// From is the address that it had.
+	From string `json:"from"`
+
+	// To is the address that it gets.
+	To string `json:"to"`
 }

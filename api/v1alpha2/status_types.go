@@ -116,6 +116,11 @@ type TerraformStatus struct {
 	// +optional
 	SeenToken string `json:"seenToken,omitempty"`
 
+	// RejectedIDs are the plans that were rejected, by the annotation reject-plan, since that was last away; at most 10. One of them that is
+	// pending again is still rejected.
+	// +optional
+	RejectedIDs []string `json:"rejectedIds,omitempty"`
+
 	// SpentIDs are the ids that were approved, or stood in spec or annotation to be, when an apply was last completed. No plan has
 	// one of them again: one that is said to is not approved by it.
 	// +optional
@@ -346,6 +351,10 @@ type Approval struct {
 	// asking. The set is used up when such a plan has been applied completely, or when it is older than --approval-ttl.
 	// +optional
 	Changes []string `json:"changes,omitempty"`
+
+	// Content is the digest of all the changes of that plan and of what they rest on, as its run has it; "" when that was gone.
+	// +optional
+	Content string `json:"content,omitempty"`
 
 	// CoveredPlan is the id of a later plan that it covers.
 	// +optional

@@ -10,6 +10,9 @@ import (
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 )
 
+// maxRejected bounds the ids of plans that are kept as rejected.
+const maxRejected = 10
+
 // maxRefused is the number of addresses that are named when an approval does not cover a plan.
 const maxRefused = 10
 
@@ -34,7 +37,7 @@ func Asked(tf *v1alpha2.Terraform, match func(token string) Match) v1alpha2.Appr
 	first := token != st.SeenToken
 	st.SeenToken = token
 	id := st.Plan.Pending
-	if id == "" || Spent(st, id) || st.Approval != nil && st.Approval.PlanID == id && st.Approval.How != v1alpha2.ApprovalByForce {
+	if id == "" || Spent(st, id) || Rejected(tf) || st.Approval != nil && st.Approval.PlanID == id && st.Approval.How != v1alpha2.ApprovalByForce {
 		return ""
 	}
 	if tf.Annotations[v1alpha2.ApprovePlanAnnotation] == id {
@@ -46,6 +49,30 @@ func Asked(tf *v1alpha2.Terraform, match func(token string) Match) v1alpha2.Appr
 	return ""
 }
 
+// Reject notes, in the status in memory, that a person rejects the pending plan. That takes an approval back, for later plans as well, and holds for
+// that plan until the annotation is away, whatever else is pending, or rejected, in the meantime.
+func Reject(tf *v1alpha2.Terraform) {
+	st := &tf.Status
+	id := tf.Annotations[v1alpha2.RejectPlanAnnotation]
+	if id == "" {
+		st.RejectedIDs = nil
+	}
+	if !Rejected(tf) {
+		return
+	}
+	st.Approval = nil
+	if !slices.Contains(st.RejectedIDs, st.Plan.Pending) {
+		st.RejectedIDs = append(st.RejectedIDs, st.Plan.Pending)
+		st.RejectedIDs = st.RejectedIDs[max(0, len(st.RejectedIDs)-maxRejected):]
+	}
+}
+
+// Rejected says whether a person has rejected the pending plan.
+func Rejected(tf *v1alpha2.Terraform) bool {
+	id := tf.Status.Plan.Pending
+	return id != "" && (tf.Annotations[v1alpha2.RejectPlanAnnotation] == id || slices.Contains(tf.Status.RejectedIDs, id))
+}
+
 // Approve records, in memory, that the pending plan is approved. The record covers the changes of that plan; removing the
 // annotation or the token later revokes nothing. made is the plan as its run reported it, nil when that is gone: then the
 // approval counts for this plan only.
@@ -54,6 +81,7 @@ func Approve(tf *v1alpha2.Terraform, how v1alpha2.ApprovalHow, made *v1alpha2.Ru
 		PlanID: tf.Status.Plan.Pending, How: how, By: tf.Annotations[v1alpha2.ApprovedByAnnotation], At: metav1.NewTime(now),
 	}
 	if made != nil && made.ID == approval.PlanID {
+		approval.Content = made.Content
 		for _, c := range made.Changes {
 			approval.Changes = append(approval.Changes, c.Digest)
 		}
@@ -97,7 +125,14 @@ func outside(approved []string, made *v1alpha2.RunPlan) []string {
 // That is the rest of a half-failed apply, the same plan made anew, or a new revision with the same changes.
 func (s settlement) cover(made *v1alpha2.RunPlan) {
 	approval := s.tf.Status.Approval
-	if approval == nil || approval.PlanID == made.ID || len(approval.Changes) == 0 {
+	if approval == nil {
+		return
+	}
+	if approval.PlanID == made.ID {
+		s.sameID(made)
+		return
+	}
+	if len(approval.Changes) == 0 {
 		return
 	}
 	approval.CoveredPlan = ""
@@ -109,6 +144,16 @@ func (s settlement) cover(made *v1alpha2.RunPlan) {
 	default:
 		s.tf.Status.RefusedApproval = &v1alpha2.RefusedApproval{PlanID: approval.PlanID, Changes: uncovered}
 	}
+}
+
+// sameID: an id is short, and can be met by two plans on purpose. Then it is no name for either.
+func (s settlement) sameID(made *v1alpha2.RunPlan) {
+	st := &s.tf.Status
+	if st.Approval.Content == "" || st.Approval.Content == made.Content {
+		return
+	}
+	st.RefusedApproval = &v1alpha2.RefusedApproval{PlanID: made.ID, Reason: "it was given to another plan with that id"}
+	st.Approval, st.SpentIDs = nil, append(st.SpentIDs, made.ID)
 }
 
 // useUp ends the approval when what it covers has been applied: the same changes a second time are asked for again.

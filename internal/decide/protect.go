@@ -13,7 +13,7 @@ const maxProtected = 10
 // notKnown stands for addresses that a plan's run does not tell.
 const notKnown = "it is not known whether it does not"
 
-// Protected names what a plan ends of what spec.approval.protect names; "" when there is nothing. A plan that does not tell all
+// Protected names what a plan ends of what spec.approval.protect names, or moves to where that does not name it; "" when there is nothing. A plan that does not tell all
 // that it ends, or is gone (nil), is held.
 func Protected(protect []string, made *v1alpha2.RunPlan) string {
 	if len(protect) == 0 {
@@ -28,10 +28,15 @@ func Protected(protect []string, made *v1alpha2.RunPlan) string {
 			ended = append(ended, address)
 		}
 	}
+	for _, m := range made.Moves {
+		if slices.ContainsFunc(protect, func(entry string) bool { return covers(entry, m.From) && !covers(entry, m.To) }) {
+			ended = append(ended, m.From+" (it would be "+m.To+")")
+		}
+	}
 	switch {
 	case len(ended) > 0:
 		return strings.Join(ended[:min(len(ended), maxProtected)], ", ")
-	case len(made.Destructive) >= v1alpha2.MaxDestructive, !made.Safe && len(made.Destructive) == 0:
+	case len(made.Destructive) >= v1alpha2.MaxDestructive, len(made.Moves) >= v1alpha2.MaxDestructive, !made.Safe && len(made.Destructive) == 0:
 		return notKnown
 	}
 	return ""

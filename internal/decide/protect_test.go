@@ -32,6 +32,9 @@ func TestProtected_HoldsPlansThatEndWhatIsNamed(t *testing.T) {
 		"only additions":       {"end nothing", []string{"*"}, &v1alpha2.RunPlan{Safe: true}, ""},
 		"too many to tell":     {"the list may be cut", []string{"a.b"}, &v1alpha2.RunPlan{Destructive: many}, notKnown},
 		"nothing told":         {"a plan that can't be shown, or an action that nobody knows", []string{"a.b"}, &v1alpha2.RunPlan{}, notKnown},
+		"a move":               {"the address would name nothing any more", []string{"a.b"}, &v1alpha2.RunPlan{Safe: true, Moves: []v1alpha2.PlanMove{{From: "a.b", To: "a.c"}}}, "a.b (it would be a.c)"},
+		"a move inside":        {"it is still protected", []string{"module.db"}, &v1alpha2.RunPlan{Safe: true, Moves: []v1alpha2.PlanMove{{From: "module.db.a.b", To: "module.db.a.c"}}}, ""},
+		"a move of another":    {"it is nobody's", []string{"a.b"}, &v1alpha2.RunPlan{Safe: true, Moves: []v1alpha2.PlanMove{{From: "a.d", To: "a.b"}}}, ""},
 		"no run":               {"what it does is not known any more", []string{"a.b"}, nil, notKnown},
 	}
 	for name, c := range cases {

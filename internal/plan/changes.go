@@ -67,6 +67,9 @@ func (c Change) Label() string {
 // Changes are all the changes of one plan, sorted by kind, address and deposed key.
 type Changes struct {
 	Entries []Change
+	// Ground stands for what they rest on and do not show: the module's configuration, provisioners and providers among it, and the
+	// scope that FromJSON was given. 64 hex digits.
+	Ground string
 }
 
 // Decode reads the output of "show -json". It keeps numbers as they are written, which FromJSON needs: two large
@@ -90,15 +93,20 @@ func Decode(data []byte) (*tfjson.Plan, error) {
 // output of a terraform_data does). Digests are kept where readers of status see them, so the key must be secret, and
 // the same for all plans of one object; a lost key costs a new approval, nothing else.
 //
-// The plan must hold json.Number, see Decode; terraform-exec does so with its option JSONNumber.
-func FromJSON(p *tfjson.Plan, key []byte) (*Changes, error) {
+// The plan must hold json.Number, see Decode; terraform-exec does so with its option JSONNumber. The scope is a text that says where and as whom
+// the plan would be applied.
+func FromJSON(p *tfjson.Plan, key []byte, scope string) (*Changes, error) {
 	if err := wellFormed(p); err != nil {
 		return nil, err
 	}
 	if len(key) == 0 {
 		return nil, errors.New("key for change digests is empty")
 	}
-	changes := &Changes{}
+	ground, err := groundDigest(p.Config, scope, key)
+	if err != nil {
+		return nil, fmt.Errorf("digest of the configuration: %w", err)
+	}
+	changes := &Changes{Ground: ground}
 	for _, e := range entriesOf(p) {
 		if err := e.seal(key); err != nil {
 			return nil, fmt.Errorf("digest of %s: %w", e.Label(), err)
@@ -231,6 +239,17 @@ func (c *Changes) Destructive() []string {
 		}
 	}
 	return labels
+}
+
+// Moves are the resource instances that get another address, from the old one to the new one.
+func (c *Changes) Moves() [][2]string {
+	var moves [][2]string
+	for _, e := range c.Entries {
+		if e.PreviousAddress != "" {
+			moves = append(moves, [2]string{e.PreviousAddress, e.Address})
+		}
+	}
+	return moves
 }
 
 // Safe says that the plan may go on by itself under approvePlan "safe": nothing is deleted, replaced or forgotten, no

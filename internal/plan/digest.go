@@ -31,10 +31,10 @@ func (c *Changes) Digests() []string {
 	return slices.Compact(digests)
 }
 
-// Content stands for all the changes together: hex SHA-256 over the sorted digests. Two plans of one object with the
-// same content do the same.
+// Content stands for all the changes together, and what they rest on: hex SHA-256 over the sorted digests and the ground's. Two
+// plans of one object with the same content do the same.
 func (c *Changes) Content() string {
-	sum := sha256.Sum256([]byte(strings.Join(c.Digests(), "\n")))
+	sum := sha256.Sum256([]byte(strings.Join(c.Digests(), "\n") + "\n" + c.Ground))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -73,6 +73,15 @@ func changeDigest(c Change, ch *tfjson.Change, key []byte) (string, error) {
 		fields = append(fields, field{name: "before", value: ch.Before, marks: ch.BeforeSensitive})
 	}
 	return digest(fields, key)
+}
+
+// groundDigest takes the configuration as the engine tells it: expressions and references, but no comments.
+func groundDigest(config *tfjson.Config, scope string, key []byte) (string, error) {
+	text, err := json.Marshal(config)
+	if err != nil {
+		return "", fmt.Errorf("encode: %w", err)
+	}
+	return digest([]field{{name: "configuration", value: string(text)}, {name: "scope", value: scope}}, key)
 }
 
 func invocationDigest(inv *tfjson.ActionInvocation, key []byte) (string, error) {

@@ -23,6 +23,9 @@ const onePlan = `{"format_version":"1.2","resource_changes":[{
 		"after":{"n":9007199254740993,"list":[1,"x",null],"pw":"new-secret"},"after_sensitive":{"pw":true},
 		"after_unknown":{"id":true},"replace_paths":[["n"],["list",0]],"importing":{"id":"i"}}}],
 	"output_changes":{"o":{"actions":["update"],"before":"1","after":"2","after_sensitive":false}},
+	"configuration":{"provider_config":{"a":{"name":"a","full_name":"example.com/a/a","expressions":{"region":{"constant_value":"north"}}}},
+		"root_module":{"resources":[{"address":"a.b","mode":"managed","type":"a","name":"b","provider_config_key":"a",
+			"provisioners":[{"type":"local-exec","expressions":{"command":{"constant_value":"echo benign"}}}]}]}},
 	"action_invocations":[{"address":"action.x.y","config_values":{"k":"v"},
 		"lifecycle_action_trigger":{"triggering_resource_address":"a.b","action_trigger_event":"AfterCreate"}}]}`
 
@@ -32,7 +35,7 @@ func contentOf(t *testing.T, text string, key []byte) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := FromJSON(p, key)
+	c, err := FromJSON(p, key, "here")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +60,8 @@ func TestDigest_ChangesWithWhatIsShown(t *testing.T) {
 		"null":              {"Null is not the text of that name.", `[1,"x",null]`, `[1,"x","null"]`},
 		"length":            {"A list with one more.", `[1,"x",null]`, `[1,"x",null,null]`},
 		"key":               {"An object with another key.", `"list":[1`, `"liszt":[1`},
+		"provisioner":       {"No change shows what it runs.", `echo benign`, `echo evil`},
+		"provider":          {"No change shows what it is made with.", `"north"`, `"south"`},
 		"sensitive value":   {"Sensitive values count as well.", `"new-secret"`, `"newer-secret"`},
 		"sensitivity":       {"A secret that stops being one will be shown from then on.", `"after_sensitive":{"pw":true}`, `"after_sensitive":{}`},
 		"unknown":           {"What nobody knows yet may become anything.", `"after_unknown":{"id":true}`, `"after_unknown":{"id":true,"m":true}`},
@@ -234,6 +239,24 @@ func reversedValue(t *testing.T, value any) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+func TestGround_IsOfOnePlace(t *testing.T) {
+	p, err := Decode([]byte(`{"format_version":"1.2","terraform_version":"1.12.6"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]string{}
+	for _, scope := range []string{"", "here", "there"} {
+		c, err := FromJSON(p, testKey, scope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other, twice := seen[c.Ground]; twice || len(c.Ground) != 64 || !c.Empty() {
+			t.Errorf("scope %q has the ground %q, as has %q", scope, c.Ground, other)
+		}
+		seen[c.Ground] = scope
+	}
 }
 
 func TestContent(t *testing.T) {

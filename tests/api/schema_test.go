@@ -65,6 +65,7 @@ var additive = []string{
 	"status.plan.target",
 	"status.queue",
 	"status.refusedApproval",
+	"status.rejectedIds",
 	"status.runSequence",
 	"status.seenToken",
 	"status.spentIds",

@@ -205,9 +205,48 @@ func TestGate_RejectedPlanIsNotApplied(t *testing.T) {
 	id := s.Held()
 	s.Annotate(infrav1.RejectPlanAnnotation, id)
 	s.Annotate(infrav1.ApprovePlanAnnotation, id)
-	s.Eventually(func() *infrav1.Approval { return s.Get().Status.Approval }).ShouldNot(BeNil())
+	s.Eventually(func() []string { return s.Get().Status.RejectedIDs }).Should(ConsistOf(id))
 	s.RestsQuietly()
 	s.Expect(s.Get().Status.AppliesStarted).To(BeZero())
 	s.Annotate(infrav1.RejectPlanAnnotation, "")
 	s.Applied(s.Revision())
+}
+
+// suspended is a plan that was approved, by annotation, and is kept from its apply.
+func suspended(s *story.Story) (id string) {
+	id = s.Held()
+	s.Change(func(tf *infrav1.Terraform) { tf.Spec.Suspend = true })
+	s.Annotate(infrav1.ApprovePlanAnnotation, id)
+	return id
+}
+
+func TestGate_ARejectionTakesTheApprovalBack(t *testing.T) {
+	t.Parallel()
+	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
+	s.Create()
+	id := suspended(s)
+	s.Annotate(infrav1.ApprovePlanAnnotation, "")
+	s.Annotate(infrav1.RejectPlanAnnotation, id)
+	s.Change(func(tf *infrav1.Terraform) { tf.Spec.Suspend = false })
+	s.Eventually(func() []string { return s.Get().Status.RejectedIDs }).Should(ConsistOf(id))
+	_, err := s.Tenant.Commit(s.Ctx, "something else", map[string]string{"README": "nothing to plan"})
+	s.Expect(err).NotTo(HaveOccurred())
+	s.Eventually(s.Held).ShouldNot(Equal(id), "a plan with the same changes")
+	s.Expect(s.Get().Status.AppliesStarted).To(BeZero())
+}
+
+// TestGate_AnApprovalIsForWhatTheChangesRestOn: nothing that a plan shows tells what a provisioner runs, nor as whom.
+func TestGate_AnApprovalIsForWhatTheChangesRestOn(t *testing.T) {
+	t.Parallel()
+	module := "resource \"terraform_data\" \"x\" {\n  provisioner \"local-exec\" {\n    command = \"echo benign\"\n  }\n}\n"
+	s := story.New(t, system, map[string]string{"main.tf": module})
+	s.Create()
+	id := suspended(s)
+	_, err := s.Tenant.Commit(s.Ctx, "another command", map[string]string{"main.tf": strings.Replace(module, "benign", "other", 1)})
+	s.Expect(err).NotTo(HaveOccurred())
+	s.Eventually(s.SourceRevision).ShouldNot(Equal(s.Get().Status.LastPlannedRevision))
+	s.Change(func(tf *infrav1.Terraform) { tf.Spec.Suspend = false })
+	s.Eventually(s.Held).ShouldNot(Equal(id))
+	s.Expect(s.Get().Status.AppliesStarted).To(BeZero())
+	s.Becomes(metav1.ConditionUnknown, infrav1.ReasonPlannedWithChanges, ContainSubstring("does not cover the configuration"))
 }
