@@ -123,7 +123,7 @@ func TestFormerPlan_WhatWasApprovedIsWhatIsInItsFile(t *testing.T) {
 				return
 			}
 			g.Expect(run.Status.FormerPlan.Refused).To(BeEmpty(), tc.reason)
-			g.Expect(run.Status.FormerPlan.Changes).To(ConsistOf(run.Status.Plan.Changes[0].Digest), "it is the same change")
+			g.Expect(run.Status.FormerPlan.Changes).To(ConsistOf(run.Status.Plan.Changes[0].Digest, run.Status.Plan.Changes[1].Digest), "it is the same change, and rests on the same")
 			g.Expect(run.Status.Plan.ID).NotTo(Equal(formerID), "the plan that is stored is another")
 		})
 	}

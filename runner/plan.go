@@ -89,7 +89,7 @@ func (p *planner) scope() string {
 	spec := &p.run.Spec.Terraform // not what is worked on, which may be a keepsake
 	text, err := json.Marshal([]any{
 		p.run.Spec.Backend, spec.GetWorkspace(), spec.GetServiceAccountName(), spec.SourceRef, spec.Path,
-		spec.RunnerPodTemplate.Spec, spec.CliConfigSecretRef, spec.FileMappings,
+		spec.RunnerPodTemplate.Spec, spec.FileMappings,
 	})
 	if err != nil {
 		return "" // plain structs are always encoded
