@@ -214,6 +214,10 @@ func TestExecute_AppliesNothingButTheNamedPlan(t *testing.T) {
 			message: "the stored plan was altered",
 		},
 		{
+			name: "another extra file, and a manifest that fits it", why: "it would be unpacked where the apply runs",
+			spoil: func(w *world, _ *v1alpha2.TerraformRun) { w.exchangeExtras() }, message: "the stored plan was altered",
+		},
+		{
 			name: "another change", why: "what the plan's run has said of it may be forged, the plan file can't",
 			run: func(r *v1alpha2.TerraformRun) {
 				r.Spec.Approval = &v1alpha2.Approval{How: v1alpha2.ApprovalByAnnotation, PlanID: r.Spec.Plan.ID, Changes: []string{"harmless"}}

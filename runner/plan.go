@@ -177,7 +177,6 @@ func (p *planner) collect(id string, made *tfjson.Plan, before files) (*planstor
 	}
 	return &planstore.Plan{
 		ID:             id,
-		Digest:         planstore.Digest(file),
 		File:           file,
 		LockFile:       locks,
 		Engine:         p.tool.engine.Binary().Identity,
@@ -197,10 +196,20 @@ func (p *planner) store(ctx context.Context) error {
 	if known := p.recordState(ctx); known && p.keepsWaiting(ctx) {
 		return p.storeReadable(ctx)
 	}
-	if err := planstore.Save(ctx, p.cfg.Client, p.owner, p.spec.GetWorkspace(), p.stored); err != nil {
+	err := p.stored.Seal()
+	if err == nil {
+		err = planstore.Save(ctx, p.cfg.Client, p.owner, p.spec.GetWorkspace(), p.stored)
+	}
+	if err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, fmt.Errorf("store the plan: %w", err))
 	}
+	p.reportDigest()
 	return p.storeReadable(ctx)
+}
+
+// reportDigest names the plan that is stored. It is known late, because it also covers the state that the plan was made of.
+func (p *planner) reportDigest() {
+	p.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan.Digest = p.stored.Digest })
 }
 
 // prune removes stored plans that nobody can apply any more. What is left over goes with the next plan, or with

@@ -8,7 +8,6 @@ import (
 
 	tfjson "github.com/hashicorp/terraform-json"
 
-	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/backend"
 	"github.com/terraform-controller/terraform-controller/internal/planstore"
 )
@@ -31,7 +30,7 @@ func (p *planner) keepsWaiting(ctx context.Context) bool {
 	}
 	p.log.Info("the plan that waits is still good", "id", waits.ID)
 	p.stored = old
-	p.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan.Digest = old.Digest })
+	p.reportDigest()
 	return true
 }
 

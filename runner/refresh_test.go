@@ -1,6 +1,8 @@
 package runner_test
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/planstore"
 	"github.com/terraform-controller/terraform-controller/tests/compat"
 )
 
@@ -66,6 +69,27 @@ func (w *world) editPlan(change func(*corev1.Secret)) {
 	if err := api.Client.Update(w.t.Context(), secret); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// exchangeExtras gives the stored plan other files that it has made, with a manifest that says so.
+func (w *world) exchangeExtras() {
+	w.t.Helper()
+	files := w.secret(w.secretsLike("tfplan-files-")[0])
+	extra := w.artifact()
+	manifest := map[string]any{}
+	err := json.Unmarshal(files.Data["manifest.json"], &manifest)
+	manifest["extra"], manifest["extraChunks"] = planstore.Digest(extra), 1
+	encoded, encodeErr := json.Marshal(manifest)
+	if err := errors.Join(err, encodeErr); err != nil {
+		w.t.Fatal(err)
+	}
+	files.Data["manifest.json"] = encoded
+	if err := api.Client.Update(w.t.Context(), files); err != nil {
+		w.t.Fatal(err)
+	}
+	chunk := secretOf(w.namespace, files.Name+"-0")
+	chunk.Labels, chunk.Annotations, chunk.Data = files.Labels, files.Annotations, map[string][]byte{"extra.tar.gz": extra}
+	api.Create(w.t, chunk)
 }
 
 func TestExecute_RefreshKeepsThePlanThatWaits(t *testing.T) {

@@ -15,9 +15,8 @@ import (
 	"github.com/terraform-controller/terraform-controller/internal/bundle"
 )
 
-// Load reads the plan with this digest, and only it: number, order and hash of the chunks, and the digest of the
-// whole, have to fit, or the result is an *Error. The digest covers the plan file; the other files are compared with
-// the manifest beside them.
+// Load reads the plan with this digest, and only it: number, order and hash of the chunks have to fit, the manifest has to
+// have this digest, and each file the one that the manifest names, or the result is an *Error.
 func Load(ctx context.Context, c client.Reader, owner *v1alpha2.Terraform, workspace, digest string) (*Plan, error) {
 	if !digestForm.MatchString(digest) {
 		return nil, missing("%q is no digest of a stored plan", digest)
@@ -56,8 +55,14 @@ func (l loading) manifest(ctx context.Context) (m manifest, lockFile []byte, err
 	if err := json.Unmarshal(secret.Data[manifestKey], &m); err != nil {
 		return m, nil, tampered("Secret %q has no readable %s", name(secret), manifestKey)
 	}
-	if m.Digest != l.key.digest || m.Chunks < 1 || m.Chunks > maxChunks || m.ExtraChunks < 0 || m.ExtraChunks > maxChunks {
+	if m.File == "" {
+		return m, nil, missing("it was stored by an older version, and its digest covers the plan file only")
+	}
+	if m.Chunks < 1 || m.Chunks > maxChunks || m.ExtraChunks < 0 || m.ExtraChunks > maxChunks {
 		return m, nil, tampered("%s in Secret %q is of another plan", manifestKey, name(secret))
+	}
+	if got, err := m.digest(); err != nil || got != l.key.digest {
+		return m, nil, tampered("%s in Secret %q has the digest %s, not %s", manifestKey, name(secret), got, l.key.digest)
 	}
 	lockFile, found := secret.Data[LockFileKey]
 	if found != (m.LockFile != "") || found && Digest(lockFile) != m.LockFile {
@@ -85,16 +90,12 @@ func (l loading) file(ctx context.Context, m manifest) ([]byte, error) {
 		}
 		zipped.Write(data)
 	}
-	return l.unzip(zipped.Bytes())
-}
-
-func (l loading) unzip(zipped []byte) ([]byte, error) {
-	file, err := bundle.Unpack(zipped, maxPlan)
+	file, err := bundle.Unpack(zipped.Bytes(), maxPlan)
 	if err != nil {
 		return nil, tampered("%v", err)
 	}
-	if got := Digest(file); got != l.key.digest {
-		return nil, tampered("its digest is %s, not %s", got, l.key.digest)
+	if got := Digest(file); got != m.File {
+		return nil, tampered("its file has the digest %s, not %s", got, m.File)
 	}
 	return file, nil
 }

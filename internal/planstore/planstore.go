@@ -8,6 +8,9 @@
 //	tfplan-files-WS-NAME-<8 hex>       keys manifest.json and .terraform.lock.hcl
 //	tfplan-files-WS-NAME-<8 hex>-0 ... key extra.tar.gz: files that appeared while planning, when there are any
 //
+// The digest is that of the contents in manifest.json, which holds the digests of the files: no part can be exchanged, not
+// even by somebody who writes all of these Secrets.
+//
 // The first two have the labels and annotations that the incumbent's tools know (contract 2.2); the others lack its
 // label plan-name, because those tools join whatever has it. The digest in the object's status is the commit: Secrets
 // of other digests don't count, and Prune removes them.
@@ -49,7 +52,7 @@ const (
 type Plan struct {
 	// ID of the plan, as in status.plan.pending.
 	ID string
-	// Digest is Digest(File).
+	// Digest covers all the rest; Seal sets it.
 	Digest string
 	// File is the engine's plan file.
 	File []byte
@@ -97,8 +100,14 @@ func tampered(format string, args ...any) *Error {
 	return &Error{Reason: Tampered, Message: "the stored plan was altered: " + fmt.Sprintf(format, args...)}
 }
 
-// Digest of a plan file: sha256:<64 hex>.
-func Digest(file []byte) string { return digestPrefix + hash(file) }
+// Digest of some bytes: sha256:<64 hex>.
+func Digest(data []byte) string { return digestPrefix + hash(data) }
+
+// Seal sets the digest of a plan that is complete.
+func (p *Plan) Seal() (err error) {
+	p.Digest, err = contentsOf(p).digest()
+	return err
+}
 
 const digestPrefix = "sha256:"
 
@@ -112,8 +121,12 @@ func hash(data []byte) string {
 // Save stores a plan under its digest. Its parts are written before the manifest that names them; storing the same
 // plan again is success. What is stored under other digests stays, until Prune.
 func Save(ctx context.Context, c client.Client, owner *v1alpha2.Terraform, workspace string, p *Plan) error {
-	if p.Digest != Digest(p.File) {
-		return fmt.Errorf("storing plan %s: its digest is %s, not %s", p.ID, Digest(p.File), p.Digest)
+	digest, err := contentsOf(p).digest()
+	if err == nil && digest != p.Digest {
+		err = fmt.Errorf("its digest is %s, not %s", digest, p.Digest)
+	}
+	if err != nil {
+		return fmt.Errorf("storing plan %s: %w", p.ID, err)
 	}
 	zipped, err := bundle.Pack(p.File)
 	if err != nil {

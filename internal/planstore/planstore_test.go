@@ -44,11 +44,18 @@ func incompressible(size int, seed byte) []byte {
 }
 
 func planOf(file []byte) *planstore.Plan {
-	return &planstore.Plan{
-		ID: "plan-main-b8e362c206-0011aabb", Digest: planstore.Digest(file), File: file, LockFile: []byte("# lock\n"),
+	return sealed(&planstore.Plan{
+		ID: "plan-main-b8e362c206-0011aabb", File: file, LockFile: []byte("# lock\n"),
 		Engine: v1alpha2.EngineIdentity{Name: "tofu", Version: "1.12.6"}, ArtifactDigest: "sha256:abc",
 		Lineage: "0b1f", Serial: 7, Variables: "sha256:def",
+	})
+}
+
+func sealed(p *planstore.Plan) *planstore.Plan {
+	if err := p.Seal(); err != nil {
+		panic(err)
 	}
+	return p
 }
 
 func short(p *planstore.Plan) string { return strings.TrimPrefix(p.Digest, "sha256:")[:8] }
@@ -76,7 +83,7 @@ func names(secrets map[string]corev1.Secret) []string {
 	return list
 }
 
-func TestDigest_IsTheSHA256OfTheFile(t *testing.T) {
+func TestDigest_IsTheSHA256(t *testing.T) {
 	NewWithT(t).Expect(planstore.Digest([]byte("abc"))).To(Equal("sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"))
 }
 
@@ -101,7 +108,7 @@ func TestSave_WritesASmallPlanAsTheIncumbentsToolsExpect(t *testing.T) {
 	g.Expect(secret.Annotations).To(Equal(map[string]string{
 		"encoding": "gzip", "savedPlan": p.ID,
 		"infra.contrib.fluxcd.io/plan-full-name": o.Name, "infra.contrib.fluxcd.io/plan-full-workspace": "stage",
-		"infra.contrib.fluxcd.io/plan-hash": strings.TrimPrefix(p.Digest, "sha256:"), "infra.contrib.fluxcd.io/plan-digest": p.Digest,
+		"infra.contrib.fluxcd.io/plan-hash": strings.TrimPrefix(planstore.Digest(p.File), "sha256:"), "infra.contrib.fluxcd.io/plan-digest": p.Digest,
 	}))
 	owners := []metav1.OwnerReference{{APIVersion: "infra.contrib.fluxcd.io/v1alpha2", Kind: "Terraform", Name: o.Name, UID: "uid-1"}}
 	g.Expect(secret.OwnerReferences).To(Equal(owners))
@@ -128,7 +135,6 @@ func TestSave_ThenLoadGivesTheSamePlan(t *testing.T) {
 		{"without lock file", 2, func(p *planstore.Plan) { p.LockFile = nil }},
 		{"in chunks, with extra files in chunks", 3 + 2 + 1, func(p *planstore.Plan) {
 			p.File, p.Extra = incompressible(2_500_000, 1), incompressible(1_000_000, 2)
-			p.Digest = planstore.Digest(p.File)
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -136,6 +142,7 @@ func TestSave_ThenLoadGivesTheSamePlan(t *testing.T) {
 			o := object(api.Namespace(t), "network")
 			p := planOf([]byte("a plan"))
 			tc.change(p)
+			sealed(p)
 			g.Expect(planstore.Save(t.Context(), api.Client, o, "default", p)).To(Succeed())
 			first := stored(t, o.Namespace)
 			g.Expect(first).To(HaveLen(tc.secrets))
@@ -222,6 +229,7 @@ func TestLoad_GivesOnlyWhatWasStored(t *testing.T) {
 	compat.Shows(t, "plan-secret.read", "weak.24")
 	big := planOf(incompressible(2_500_000, 1))
 	big.Extra = []byte("extra")
+	sealed(big)
 	part := func(i string) string { return "tfplan-default-network-" + short(big) + i }
 	files := "tfplan-files-default-network-" + short(big)
 	for _, tc := range []struct {
@@ -329,6 +337,7 @@ func TestPrune_KeepsOnePlanAndRemovesAllOthersOfTheObject(t *testing.T) {
 	save := func(o *v1alpha2.Terraform, workspace, content string) *planstore.Plan {
 		p := planOf([]byte(content))
 		p.Extra = []byte("extra")
+		sealed(p)
 		g.Expect(planstore.Save(t.Context(), api.Client, o, workspace, p)).To(Succeed())
 		return p
 	}

@@ -29,21 +29,6 @@ const (
 	hashDigits = 16
 )
 
-// manifest says what belongs to a plan.
-type manifest struct {
-	ID             string                  `json:"id"`
-	Digest         string                  `json:"digest"`
-	Chunks         int                     `json:"chunks"`
-	Engine         v1alpha2.EngineIdentity `json:"engine"`
-	ArtifactDigest string                  `json:"artifactDigest"`
-	Lineage        string                  `json:"lineage,omitempty"`
-	Serial         int64                   `json:"serial,omitempty"`
-	Variables      string                  `json:"variables,omitempty"`
-	LockFile       string                  `json:"lockFile,omitempty"`
-	Extra          string                  `json:"extra,omitempty"`
-	ExtraChunks    int                     `json:"extraChunks,omitempty"`
-}
-
 // key names one stored plan.
 type key struct {
 	owner             *v1alpha2.Terraform
@@ -87,22 +72,14 @@ func (k key) secrets(p *Plan, zipped []byte) ([]*corev1.Secret, error) {
 	for i, data := range extra {
 		all = append(all, k.filesSecret(bundle.Numbered(k.filesName(), i), map[string][]byte{extraKey: data}))
 	}
-	m := manifest{
-		ID: p.ID, Digest: p.Digest, Chunks: len(chunks), ExtraChunks: len(extra),
-		Engine: p.Engine, ArtifactDigest: p.ArtifactDigest, Lineage: p.Lineage, Serial: p.Serial, Variables: p.Variables,
-	}
-	data := map[string][]byte{}
-	if p.LockFile != nil {
-		m.LockFile, data[LockFileKey] = Digest(p.LockFile), p.LockFile
-	}
-	if p.Extra != nil {
-		m.Extra = Digest(p.Extra)
-	}
-	encoded, err := json.Marshal(m)
+	encoded, err := json.Marshal(manifest{contents: contentsOf(p), Chunks: len(chunks), ExtraChunks: len(extra)})
 	if err != nil {
 		return nil, err
 	}
-	data[manifestKey] = encoded
+	data := map[string][]byte{manifestKey: encoded}
+	if p.LockFile != nil {
+		data[LockFileKey] = p.LockFile
+	}
 	return append(all, k.filesSecret(k.filesName(), data)), nil
 }
 

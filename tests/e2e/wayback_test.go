@@ -118,7 +118,9 @@ func (w *wayBack) loadsThePlan() {
 	secrets := (&former{Story: w.Story}).secrets()
 	file, err := loadAsIncumbent(secrets, w.tf)
 	w.Expect(err).NotTo(HaveOccurred())
-	w.Expect(planstore.Digest(file)).To(Equal(w.tf.Status.Plan.Digest))
+	stored, err := planstore.Load(w.Ctx, w.System.Client, w.tf, "default", w.tf.Status.Plan.Digest)
+	w.Expect(err).NotTo(HaveOccurred())
+	w.Expect(file).To(Equal(stored.File))
 
 	readable := w.Secret("tfplan-default-net.json")
 	w.Expect(readable.Labels).To(HaveKeyWithValue("infra.contrib.fluxcd.io/plan-name", "net.json"))
