@@ -178,7 +178,7 @@ type RunSource struct {
 type PlanReference struct {
 	// ID of the plan.
 	ID string `json:"id"`
-	// Digest of the stored plan, sha256:<hex> of the engine's plan file.
+	// Digest of the stored plan, sha256:<hex>. It covers the plan file and all that is applied with it.
 	Digest string `json:"digest"`
 }
 

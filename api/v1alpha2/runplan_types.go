@@ -9,7 +9,7 @@ type RunPlan struct {
 	// +optional
 	ID string `json:"id,omitempty"`
 
-	// Digest of the stored plan, sha256:<hex> of the engine's plan file.
+	// Digest of the stored plan, sha256:<hex>. It covers the plan file and all that is applied with it.
 	// +optional
 	Digest string `json:"digest,omitempty"`
 
