@@ -172,7 +172,7 @@ func (c *Cluster) StartAPIServer(ctx context.Context) (err error) {
 func (c *Cluster) startControllerManager(context.Context) error {
 	_, err := c.StartProcess("kube-controller-manager", c.program("kube-controller-manager",
 		"--kubeconfig="+c.Kubeconfig(), "--controllers="+strings.Join(controllers, ","), "--leader-elect=false",
-		"--secure-port=0", "--use-service-account-credentials=false", "--root-ca-file="+c.path("pki", "server.crt")))
+		"--secure-port=0", "--use-service-account-credentials=true", "--root-ca-file="+c.path("pki", "server.crt")))
 	return err
 }
 
