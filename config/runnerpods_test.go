@@ -90,6 +90,7 @@ func TestApprovalPolicy_StrictKeepsRunnerPodsToTheController(t *testing.T) {
 		return w.people[editor].Create(t.Context(), w.pod("early-tf-runner"), client.DryRunAll)
 	}, wait, 100*time.Millisecond).Should(And(forbidden, MatchError(ContainSubstring("made by the controller"))))
 	pod := w.pod("net-tf-runner")
+	pod.Labels[infrav1.RunNameLabel] = "net-1"
 	g.Expect(asController(t).Create(t.Context(), pod)).To(Succeed())
 	g.Eventually(func() error { return token(t, w.people[editor], pod) }, wait, 100*time.Millisecond).Should(forbidden)
 	g.Eventually(func() error { return enter(t, editor, "exec", pod) }, wait, 100*time.Millisecond).Should(forbidden)
@@ -107,11 +108,20 @@ func TestApprovalPolicy_StrictKeepsRunnerPodsToTheController(t *testing.T) {
 		g.Expect(w.people[who].Create(t.Context(), w.pod("db-tf-runner"))).To(MatchError(ContainSubstring("made by the controller")), who)
 		g.Expect(patch(who, "", `{"spec":{"containers":[{"name":"runner","image":"example.com/other"}]}}`)).To(MatchError(ContainSubstring("images")), who)
 		g.Expect(patch(who, "", `{"spec":{"initContainers":[{"name":"install","image":"example.com/other"}]}}`)).To(MatchError(ContainSubstring("images")), who)
+		for _, label := range []string{
+			`"app.kubernetes.io/name":"other"`, `"app.kubernetes.io/name":null`, `"infra.contrib.fluxcd.io/terraform":"other"`,
+			`"infra.contrib.fluxcd.io/terraform-name":"other"`, `"infra.contrib.fluxcd.io/run":null`, `"infra.contrib.fluxcd.io/run":"net-2"`,
+			`"infra.contrib.fluxcd.io/run-sequence":"2"`,
+		} {
+			g.Expect(patch(who, "", `{"metadata":{"labels":{`+label+`}}}`)).To(And(forbidden, MatchError(ContainSubstring("the labels of a runner pod"))), who+" "+label)
+		}
 		g.Expect(token(t, w.people[who], pod)).To(MatchError(ContainSubstring("for its node only")), who)
 		g.Expect(w.people[who].Create(t.Context(), w.pod("worker-"+who))).To(Succeed(), "other pods are nobody's business")
 		g.Expect(token(t, w.people[who], w.mine(t, "worker-"+who))).To(Succeed(), "nor are their tokens")
 		g.Expect(patch(who, "", `{"metadata":{"labels":{"a":"b"}}}`)).To(Succeed(), "nor what decides nothing")
 	}
+	relabelled := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"infra.contrib.fluxcd.io/run":"net-2"}}}`))
+	g.Expect(asController(t).Patch(t.Context(), pod.DeepCopy(), relabelled)).To(Succeed())
 	refused := And(forbidden, MatchError(ContainSubstring("the verb approve on terraforms is needed")))
 	for _, how := range []string{"exec", "attach"} {
 		g.Expect(enter(t, editor, how, pod)).To(refused, how)
