@@ -45,3 +45,22 @@ func TestProtect_HoldsTheEndOfWhatIsNamedEvenUnderAuto(t *testing.T) {
 		return apierrors.IsNotFound(system.Client.Get(s.Ctx, s.Key("net"), &infrav1.Terraform{}))
 	}).Should(BeTrue())
 }
+
+// TestProtect_HoldsAMoveAwayFromWhatIsNamed: under another address the list would not name it, and the next plan could end it.
+func TestProtect_HoldsAMoveAwayFromWhatIsNamed(t *testing.T) {
+	t.Parallel()
+	const module = "resource \"terraform_data\" \"db\" {}\n"
+	s := story.New(t, system, map[string]string{"main.tf": module})
+	s.Create(story.Auto, func(tf *infrav1.Terraform) {
+		tf.Spec.Approval = &infrav1.ApprovalSpec{Protect: []string{"terraform_data.db"}}
+	})
+	s.Applied(s.Revision())
+	moved := strings.Replace(module, "db", "other", 1) + "moved {\n  from = terraform_data.db\n  to   = terraform_data.other\n}\n"
+	_, err := s.Tenant.Commit(s.Ctx, "move", map[string]string{"main.tf": moved})
+	s.Expect(err).NotTo(HaveOccurred())
+	tf := s.Becomes(metav1.ConditionUnknown, infrav1.ReasonPlannedWithChanges,
+		ContainSubstring("spec.approval.protect names: terraform_data.db (it would be terraform_data.other)"))
+	s.RestsQuietly()
+	s.Annotate(infrav1.ApprovePlanAnnotation, tf.Status.Plan.Pending)
+	s.Applied(s.SourceRevision())
+}
