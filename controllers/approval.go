@@ -117,7 +117,7 @@ func (o *observation) earlierPlan(tf *infrav1.Terraform) (*infrav1.TerraformRun,
 		how  infrav1.ApprovalHow
 	}{{tf.Annotations[infrav1.ApprovePlanAnnotation], infrav1.ApprovalByAnnotation}, {tf.Spec.ApprovePlan, infrav1.ApprovalBySpec}}
 	for _, token := range tokens {
-		if token.text == "" || token.text == st.Plan.Pending || decide.Spent(st, token.text) || st.Approval != nil && token.text == st.Approval.PlanID {
+		if token.text == "" || token.text == st.Plan.Pending || decide.Void(st, token.text) || st.Approval != nil && token.text == st.Approval.PlanID {
 			continue
 		}
 		for i := range o.runs {

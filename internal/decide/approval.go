@@ -37,7 +37,7 @@ func Asked(tf *v1alpha2.Terraform, match func(token string) Match) v1alpha2.Appr
 	first := token != st.SeenToken
 	st.SeenToken = token
 	id := st.Plan.Pending
-	if id == "" || Spent(st, id) || Rejected(tf) || st.Approval != nil && st.Approval.PlanID == id && st.Approval.How != v1alpha2.ApprovalByForce {
+	if id == "" || spent(st, id) || Rejected(tf) || st.Approval != nil && st.Approval.PlanID == id && st.Approval.How != v1alpha2.ApprovalByForce {
 		return ""
 	}
 	if tf.Annotations[v1alpha2.ApprovePlanAnnotation] == id {
@@ -175,11 +175,16 @@ func (s settlement) spend() {
 	st.SpentIDs = slices.DeleteFunc(slices.Compact(ids), func(id string) bool { return !strings.HasPrefix(id, "plan-") })
 }
 
-// Spent says whether a plan of that id has had its apply, or can't have one any more.
-func Spent(st *v1alpha2.TerraformStatus, id string) bool { return slices.Contains(st.SpentIDs, id) }
+// spent says whether a plan of that id has had its apply, or can't have one any more.
+func spent(st *v1alpha2.TerraformStatus, id string) bool { return slices.Contains(st.SpentIDs, id) }
+
+// Void says whether a token that names an earlier plan approves no other: it is spent, or that plan was rejected.
+func Void(st *v1alpha2.TerraformStatus, id string) bool {
+	return spent(st, id) || slices.Contains(st.RejectedIDs, id)
+}
 
 // Approved says whether the pending plan is approved by a person.
 func Approved(st *v1alpha2.TerraformStatus) bool {
 	a, id := st.Approval, st.Plan.Pending
-	return a != nil && id != "" && (a.PlanID == id || a.CoveredPlan == id) && !Spent(st, id)
+	return a != nil && id != "" && (a.PlanID == id || a.CoveredPlan == id) && !spent(st, id)
 }
