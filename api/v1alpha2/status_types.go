@@ -116,8 +116,8 @@ type TerraformStatus struct {
 	// +optional
 	SeenToken string `json:"seenToken,omitempty"`
 
-	// RejectedIDs are the plans that were rejected, by the annotation reject-plan, since that was last away; at most 10. One of them that is
-	// pending again is still rejected.
+	// RejectedIDs are the plans that were rejected, by the annotation reject-plan, since that was last away. One of them that is
+	// pending again is still rejected; with ten of them every plan is.
 	// +optional
 	RejectedIDs []string `json:"rejectedIds,omitempty"`
 

@@ -61,16 +61,16 @@ func Reject(tf *v1alpha2.Terraform) {
 		return
 	}
 	st.Approval = nil
-	if !slices.Contains(st.RejectedIDs, st.Plan.Pending) {
+	if !slices.Contains(st.RejectedIDs, st.Plan.Pending) && len(st.RejectedIDs) < maxRejected {
 		st.RejectedIDs = append(st.RejectedIDs, st.Plan.Pending)
-		st.RejectedIDs = st.RejectedIDs[max(0, len(st.RejectedIDs)-maxRejected):]
 	}
 }
 
-// Rejected says whether a person has rejected the pending plan.
+// Rejected says whether a person has rejected the pending plan. When as many were as are kept, every plan is, until the annotation is away:
+// none may be forgotten for another.
 func Rejected(tf *v1alpha2.Terraform) bool {
-	id := tf.Status.Plan.Pending
-	return id != "" && (tf.Annotations[v1alpha2.RejectPlanAnnotation] == id || slices.Contains(tf.Status.RejectedIDs, id))
+	id, ids := tf.Status.Plan.Pending, tf.Status.RejectedIDs
+	return id != "" && (tf.Annotations[v1alpha2.RejectPlanAnnotation] == id || slices.Contains(ids, id) || len(ids) >= maxRejected)
 }
 
 // Approve records, in memory, that the pending plan is approved. The record covers the changes of that plan; removing the

@@ -39,6 +39,9 @@ func TestReject_TakesTheApprovalBack(t *testing.T) {
 		g.Expect(at(id, id)).To(BeTrue())
 	}
 	g.Expect(tf.Status.RejectedIDs).To(HaveLen(maxRejected))
+	g.Expect(tf.Status.RejectedIDs).To(ContainElement("plan-a"), "none is forgotten for another")
+	g.Expect(at("plan-y", "plan-t")).To(BeTrue(), "then none is approved")
+	g.Expect(at("plan-y", "")).To(BeFalse(), "until the annotation is taken away")
 }
 
 func TestSettle_TwoPlansWithOneIDAreNotApprovedByIt(t *testing.T) {
