@@ -102,7 +102,8 @@ func TestTwoControllers_BeginOneRun(t *testing.T) {
 	}
 	for _, s := range stories {
 		tf := s.Becomes(metav1.ConditionTrue, infrav1.ReasonAppliedSucceed, ContainSubstring("main@sha1:"))
-		s.Expect(s.Runs()).To(HaveLen(2), "one plan, one apply")
+		begun := slices.DeleteFunc(s.Runs(), func(run infrav1.TerraformRun) bool { return run.Status.Runner == nil })
+		s.Expect(begun).To(HaveLen(2), "one plan, one apply; one whose cache is behind may withdraw a run before a runner begins it")
 		s.Expect(applies(s)).To(HaveLen(1))
 		s.Expect(tf.Status.AppliesCompleted).To(Equal(int64(1)))
 	}
