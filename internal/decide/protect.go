@@ -13,8 +13,8 @@ const maxProtected = 10
 // notKnown stands for addresses that a plan's run does not tell.
 const notKnown = "it is not known whether it does not"
 
-// Protected names what a plan ends of what spec.approval.protect names, or moves to where that does not name it; "" when there is nothing. A plan that does not tell all
-// that it ends, or is gone (nil), is held.
+// Protected names what a plan ends of what spec.approval.protect names, or moves to where that does not name it; "" when there
+// is nothing. A plan that does not tell all that it ends, or is gone (nil), is held.
 func Protected(protect []string, made *v1alpha2.RunPlan) string {
 	if len(protect) == 0 {
 		return ""

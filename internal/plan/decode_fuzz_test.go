@@ -41,11 +41,8 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		_ = changes.Summary().String() + changes.Summary().Human()
-		if covered, _ := Covered(nil, changes); covered != changes.Empty() {
-			t.Errorf("nothing was approved, and of %d changes that covers %v", len(changes.Entries), covered)
-		}
-		if covered, outside := Covered(changes.Digests(), changes); !covered {
-			t.Errorf("what was approved does not cover %v", outside)
+		if digests := changes.Digests(); (len(digests) == 0) != changes.Empty() {
+			t.Errorf("%d changes have %d digests", len(changes.Entries), len(digests))
 		}
 	})
 }

@@ -38,25 +38,6 @@ func (c *Changes) Content() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Covered says whether each change is among the approved digests, and if not, which (as labels) are outside. A plan
-// without changes is covered, a missing one is not.
-func Covered(approved []string, c *Changes) (bool, []string) {
-	if c == nil {
-		return false, nil
-	}
-	set := make(map[string]struct{}, len(approved))
-	for _, digest := range approved {
-		set[digest] = struct{}{}
-	}
-	var outside []string
-	for _, e := range c.Entries {
-		if _, ok := set[e.Digest]; !ok || e.Digest == "" {
-			outside = append(outside, e.Label())
-		}
-	}
-	return len(outside) == 0, outside
-}
-
 func changeDigest(c Change, ch *tfjson.Change, key []byte) (string, error) {
 	fields := []field{
 		{name: "kind", value: string(c.Kind)},

@@ -268,43 +268,10 @@ func TestContent(t *testing.T) {
 	if diff := cmp.Diff([]string{"1", "2"}, b.Digests()); diff != "" {
 		t.Error(diff)
 	}
+	if (&Changes{Entries: a.Entries, Ground: "g"}).Content() == a.Content() {
+		t.Error("content does not tell what the changes rest on")
+	}
 	if len(a.Content()) != 64 || a.Content() == (&Changes{}).Content() {
 		t.Errorf("content %q", a.Content())
-	}
-}
-
-func TestCovered(t *testing.T) {
-	plan := func(digests ...string) *Changes {
-		c := &Changes{}
-		for _, d := range digests {
-			c.Entries = append(c.Entries, Change{Address: "addr-" + d, Digest: d})
-		}
-		return c
-	}
-	cases := map[string]struct {
-		reason   string
-		approved []string
-		plan     *Changes
-		covered  bool
-		outside  []string
-	}{
-		"same":          {"The same plan after it went stale.", []string{"a", "b"}, plan("a", "b"), true, nil},
-		"rest":          {"The rest after a half-failed apply.", []string{"a", "b"}, plan("b"), true, nil},
-		"none left":     {"Nothing is asked for.", []string{"a"}, plan(), true, nil},
-		"one more":      {"One change outside holds the plan, and is named.", []string{"a"}, plan("a", "c"), false, []string{"addr-c"}},
-		"nothing given": {"No approval covers no change.", nil, plan("a"), false, []string{"addr-a"}},
-		"no plan":       {"A missing plan is not an empty one.", []string{"a"}, nil, false, nil},
-		"no digest":     {"A change without digest is never approved.", []string{""}, plan(""), false, []string{"addr-"}},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			covered, outside := Covered(tc.approved, tc.plan)
-			if covered != tc.covered {
-				t.Errorf("%s covered = %v", tc.reason, covered)
-			}
-			if diff := cmp.Diff(tc.outside, outside); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
-			}
-		})
 	}
 }
