@@ -19,6 +19,7 @@ import (
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
 	"github.com/terraform-controller/terraform-controller/internal/decide"
+	"github.com/terraform-controller/terraform-controller/internal/plan"
 )
 
 const (
@@ -169,7 +170,7 @@ func newRun(tf *infrav1.Terraform, o *observation, order decide.Order) *infrav1.
 			// Not of the sequence: a run that was deleted and made anew must not pass for the process of the first.
 			PodName: PodName(tf), Hostname: Hostname(tf.Name, rand.String(hostnameDigits)),
 			AppliesCompleted: tf.Status.AppliesCompleted,
-			Backend:          backendOf(&tf.Spec), Unlock: unlockOrder(tf, o.runs),
+			Backend:          plan.Backend(&tf.Spec), Unlock: unlockOrder(tf, o.runs),
 			Kept: keptDigest(tf), StateOverride: tf.Annotations[infrav1.StateGuardOverrideAnnotation],
 			Plan:   pendingPlan(tf, o.facts.Target),
 			TidyUp: o.tidyUp, FormerPlan: formerPlan(tf, order),

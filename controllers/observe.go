@@ -228,7 +228,7 @@ func (o *observation) concludeSource(tf *infrav1.Terraform) error {
 		f.Source.Message += waysOut(f)
 		return nil
 	}
-	target, err := Target(&tf.Spec, revision, f.Deleting)
+	target, err := plan.Target(&tf.Spec, revision, f.Deleting)
 	f.Target = target
 	return err
 }

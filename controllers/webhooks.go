@@ -10,7 +10,10 @@ import (
 	"github.com/terraform-controller/terraform-controller/internal/decide"
 )
 
-const askAgainMin = time.Second
+const (
+	askAgainMin    = time.Second
+	webhooksDigits = 16
+)
 
 // concludeWebhooks says what the webhooks say of the pending plan, and keeps the condition Plan in step with it.
 func (o *observation) concludeWebhooks(tf *infrav1.Terraform) {
@@ -35,15 +38,7 @@ func webhooksDigest(tf *infrav1.Terraform) string {
 		return "" // plain strings are always encoded
 	}
 	sum := sha256.Sum256(append([]byte(tf.Status.Plan.Target+"\n"), data...))
-	return hex.EncodeToString(sum[:])[:targetDigits]
-}
-
-// planForWebhooks is what a plan depends on of the webhooks: whether its run has to leave it for them.
-func planForWebhooks(s *infrav1.TerraformSpec) []infrav1.Webhook {
-	if !s.SendsPlan() {
-		return nil
-	}
-	return []infrav1.Webhook{{PayloadType: infrav1.PayloadPlanOnly}}
+	return hex.EncodeToString(sum[:])[:webhooksDigits]
 }
 
 // withoutAddresses leaves what a run has to know of webhooks: not where they are, as there may be credentials in it.

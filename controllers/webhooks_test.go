@@ -28,7 +28,7 @@ func TestWebhooksDigest(t *testing.T) {
 	g := NewWithT(t)
 	hook := infrav1.Webhook{URL: "https://policy"}
 	was := webhooksDigest(asksWebhooks(hook))
-	g.Expect(was).To(HaveLen(targetDigits))
+	g.Expect(was).To(HaveLen(webhooksDigits))
 	g.Expect(webhooksDigest(asksWebhooks(hook))).To(Equal(was))
 	g.Expect(webhooksDigest(asksWebhooks(hook, infrav1.Webhook{URL: "https://another"}))).NotTo(Equal(was), "one more has not been asked")
 	hook.TestExpression = "${{ .other }}"

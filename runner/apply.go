@@ -109,7 +109,7 @@ func (a *applier) prepareApply(ctx context.Context) error {
 	if err := a.warranted(described, changes); err != nil {
 		return err
 	}
-	if err := a.fixVariables(ctx, variablesOf(made)); err != nil {
+	if err := a.fixVariables(ctx, plan.Variables(made)); err != nil {
 		return fail(v1alpha2.ReasonTFExecApplyFailed, err)
 	}
 	return a.confirm(ctx, made, changes)

@@ -62,7 +62,7 @@ output "secret" {
 	g.Expect(s.Plan.Digest).To(HavePrefix("sha256:"))
 	g.Expect(s.Plan.Short).To(Equal("+2 ~0 -0"))
 	g.Expect(s.Plan.Summary).To(Equal(v1alpha2.PlanSummary{Add: 2}))
-	g.Expect(s.Plan.Changes).To(HaveLen(5), "two resources and two outputs, and what they rest on")
+	g.Expect(s.Plan.Changes).To(HaveLen(8), "two resources and two outputs, and the four parts of what they rest on")
 	g.Expect(s.Plan.Rendered).To(ContainSubstring("terraform_data.app"))
 	g.Expect(s.Plan.Rendered).NotTo(ContainSubstring("correct-horse"), "a value from a Secret is hidden, also where the module does not call it sensitive")
 	g.Expect(s.Inputs).To(ConsistOf(HaveField("Name", "inputs")))

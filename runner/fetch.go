@@ -53,8 +53,12 @@ func emptied(dir string) error {
 	return os.MkdirAll(dir, 0o700)
 }
 
-// findModule resolves spec.path. Links in the artifact lead nowhere outside of it.
+// findModule notes what is there, and resolves spec.path. Links in the artifact lead nowhere outside of it.
 func (w *workdir) findModule() error {
+	var err error
+	if w.contents, err = contents(w.root); err != nil {
+		return fail(v1alpha2.ReasonArtifactFailed, err)
+	}
 	module, err := securejoin.SecureJoin(w.root, w.spec.Path)
 	if err == nil {
 		var info os.FileInfo

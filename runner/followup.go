@@ -74,6 +74,7 @@ func (j *job) takeOver(made *job) {
 func (j *job) goOn(ctx context.Context) error {
 	made := j.made.dir
 	j.dir.root, j.dir.module, j.dir.digest, j.dir.backend = made.root, made.module, made.digest, made.backend
+	j.dir.contents = made.contents
 	j.secrets.add(j.made.secrets.secrets...)
 	if err := j.dir.provide(ctx); err != nil {
 		return err

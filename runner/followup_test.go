@@ -109,27 +109,25 @@ func TestExecute_AppliesWhereItHasPlannedWithTheCredentialsOfNow(t *testing.T) {
 	g.Expect(w.get(apply).Status.State.Resources).To(BeEquivalentTo(1), "its backend is that of the spec, whatever is mapped")
 }
 
-// TestExecute_AppliesWithoutWhatOnlyThePlanWasGiven: the next run of the pod may be for a spec without it.
+// TestExecute_AppliesWithoutWhatOnlyThePlanWasGiven: a Secret may hold less by then.
 func TestExecute_AppliesWithoutWhatOnlyThePlanWasGiven(t *testing.T) {
 	g := NewWithT(t)
 	w := newWorld(t, map[string]string{"main.tf": madeOnce}, func(s *v1alpha2.TerraformSpec) {
-		s.CliConfigSecretRef = &corev1.SecretReference{Name: "given"}
 		s.ModuleCredentials = []v1alpha2.ModuleCredential{{URL: "https://registry.example.com", SecretRef: meta.LocalObjectReference{Name: "given"}}}
 	})
-	w.createSecret("given", map[string]string{"my.tfrc": "# of the plan\n", "token": "of-the-plan"})
+	w.createSecret("given", map[string]string{"token": "of-the-plan"})
 	said := filepath.Join(t.TempDir(), "said")
-	w.wrapTofu(`[ "$1" = apply ] && echo "$TF_CLI_CONFIG_FILE ${TF_TOKEN_registry_example_com-none} ${GIT_CONFIG_GLOBAL-none}" > ` + said + "\nexec $TOFU \"$@\"")
-	ofImage := os.Getenv("TF_CLI_CONFIG_FILE")
+	w.wrapTofu(`[ "$1" = apply ] && echo "${TF_TOKEN_registry_example_com-none}" > ` + said + "\nexec $TOFU \"$@\"")
 	w.cfg.Idle = time.Minute
 	plan := w.newRun(v1alpha2.OperationPlan, labelled)
 	ended := make(chan error, 1)
 	go func() { ended <- runner.Execute(t.Context(), w.cfg, plan.Name) }()
 	g.Eventually(func() v1alpha2.RunPhase { return w.get(plan).Status.Phase }).WithTimeout(time.Minute).Should(Equal(v1alpha2.RunSucceeded))
-	apply := w.applyRun(w.get(plan), func(run *v1alpha2.TerraformRun) {
-		labelled(run)
-		run.Spec.Terraform.CliConfigSecretRef, run.Spec.Terraform.ModuleCredentials = nil, nil
-	})
+	secret := w.secret("given")
+	secret.Data = map[string][]byte{"username": []byte("kim"), "password": []byte("of-the-apply")}
+	g.Expect(api.Client.Update(t.Context(), secret)).To(Succeed())
+	apply := w.applyRun(w.get(plan), labelled)
 	g.Eventually(ended).WithTimeout(time.Minute).Should(Receive(Succeed()))
 	g.Expect(w.get(apply).Status.Phase).To(Equal(v1alpha2.RunSucceeded), "%+v\n%s", w.get(apply).Status.Failure, w.log)
-	g.Expect(os.ReadFile(said)).To(BeEquivalentTo(ofImage + " none none\n"))
+	g.Expect(os.ReadFile(said)).To(BeEquivalentTo("none\n"))
 }

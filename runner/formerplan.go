@@ -25,7 +25,7 @@ type formerPlan struct {
 	// secret is told what the plan holds of secrets.
 	secret func(...string)
 	// seal gives the changes, with digests under the object's own key.
-	seal func(context.Context, *tfjson.Plan) (*plan.Changes, error)
+	seal func(context.Context, *tfjson.Plan, []byte) (*plan.Changes, error)
 }
 
 // read gives the changes of the plan, or why its approval does not count. An error is the API server's, or the machine's.
@@ -49,16 +49,16 @@ func (f formerPlan) read(ctx context.Context, id string) (*v1alpha2.FormerPlan, 
 		return nil, err
 	}
 	f.secret(plan.Secrets(shown)...)
-	return found, f.compare(ctx, found, shown)
+	return found, f.compare(ctx, found, shown, file)
 }
 
 // compare takes over the changes of the plan, if it is one of the engine that runs here.
-func (f formerPlan) compare(ctx context.Context, found *v1alpha2.FormerPlan, shown *tfjson.Plan) error {
+func (f formerPlan) compare(ctx context.Context, found *v1alpha2.FormerPlan, shown *tfjson.Plan, file []byte) error {
 	if own := f.engine.Binary().Identity; shown.TerraformVersion != own.Version {
 		found.Refused = fmt.Sprintf("it was made with version %s of the engine, the runner has %s %s", shown.TerraformVersion, own.Name, own.Version)
 		return nil
 	}
-	changes, err := f.seal(ctx, shown)
+	changes, err := f.seal(ctx, shown, file)
 	if err != nil {
 		return fmt.Errorf("read plan %s: %w", found.ID, err)
 	}
@@ -91,7 +91,7 @@ func (p *planner) readFormerPlan(ctx context.Context) error {
 	if id == "" {
 		return nil
 	}
-	former := formerPlan{reader: p.cfg.Client, owner: p.owner, engine: p.tool.engine, secret: p.secrets.add, seal: p.sealed}
+	former := formerPlan{reader: p.cfg.Client, owner: p.owner, engine: p.tool.engine, secret: p.secrets.add, seal: p.sealedFormer}
 	found, err := former.read(ctx, id)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, fmt.Errorf("the plan that was approved before: %w", err))

@@ -62,6 +62,7 @@ type workdir struct {
 	root          string            // fetch: the folder of the artifact
 	module        string            // fetch: the folder of the module in it
 	digest        string            // fetch: of the artifact, or of the keepsake
+	contents      map[string]string // fetch: digests of its files, before anything is laid over them
 	backend       *backend.Settings // workspace
 	backendConfig string            // workspace: the file with more settings for init
 	provided      *inputs.Provided  // workspace

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -71,32 +70,6 @@ func (p *planner) plan(ctx context.Context) error {
 	return nil
 }
 
-// sealed are the changes of a plan, with digests under the object's own key, which is the same for all its plans.
-func (p *planner) sealed(ctx context.Context, made *tfjson.Plan) (*plan.Changes, error) {
-	var key []byte
-	err := retry(ctx, apiPatience, func(ctx context.Context) (err error) {
-		key, err = planstore.Key(ctx, p.cfg.Client, p.owner)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return plan.FromJSON(made, key, p.scope())
-}
-
-// scope is where and as whom the plan of this run is applied, and by what: an approval is for that.
-func (p *planner) scope() string {
-	spec := &p.run.Spec.Terraform // not what is worked on, which may be a keepsake
-	text, err := json.Marshal([]any{
-		p.run.Spec.Backend, spec.GetWorkspace(), spec.GetServiceAccountName(), spec.SourceRef, spec.Path,
-		spec.RunnerPodTemplate.Spec, spec.FileMappings,
-	})
-	if err != nil {
-		return "" // plain structs are always encoded
-	}
-	return string(text)
-}
-
 func (p *planner) options() (engine.PlanOptions, error) {
 	files, err := p.dir.varFiles()
 	return engine.PlanOptions{
@@ -137,19 +110,18 @@ func moves(changes *plan.Changes) []v1alpha2.PlanMove {
 	return list
 }
 
-// groundLabel stands in the place of an address.
-const groundLabel = "the configuration (provisioners, providers), or where and as whom it is applied"
-
 // planChanges are the single changes, and what they rest on, so that an approval can be held against later plans; none when there
 // are too many, so that the approval counts for this plan only.
 func planChanges(changes *plan.Changes) []v1alpha2.PlanChange {
 	if len(changes.Entries) > maxChanges || changes.Empty() {
 		return nil
 	}
-	list := make([]v1alpha2.PlanChange, 0, len(changes.Entries)+1)
-	list = append(list, v1alpha2.PlanChange{Address: groundLabel, Digest: changes.Ground})
+	list := make([]v1alpha2.PlanChange, 0, len(changes.Entries)+len(changes.Ground))
 	for _, c := range changes.Entries {
 		list = append(list, v1alpha2.PlanChange{Address: c.Label(), Digest: c.Digest})
+	}
+	for _, part := range changes.Ground {
+		list = append(list, v1alpha2.PlanChange{Address: part.Name, Digest: part.Digest})
 	}
 	return list
 }
@@ -223,15 +195,4 @@ func (p *planner) prune(ctx context.Context) {
 		p.log.Info("could not remove old plans", "error", err.Error())
 	}
 	p.pruneReadable(ctx)
-}
-
-// variablesOf are the values of the root module's variables in a plan, but for those without value.
-func variablesOf(made *tfjson.Plan) map[string]any {
-	values := map[string]any{}
-	for name, v := range made.Variables {
-		if v != nil && v.Value != nil {
-			values[name] = v.Value
-		}
-	}
-	return values
 }

@@ -9,6 +9,7 @@ import (
 	tfjson "github.com/hashicorp/terraform-json"
 
 	"github.com/terraform-controller/terraform-controller/internal/backend"
+	"github.com/terraform-controller/terraform-controller/internal/plan"
 	"github.com/terraform-controller/terraform-controller/internal/planstore"
 )
 
@@ -73,7 +74,7 @@ func (p *planner) recordState(ctx context.Context) bool {
 // digestOfInputs stands for the values of variables, and the settings of the backend, that the plan file holds. It is stored
 // beside that file, and nowhere else.
 func (p *planner) digestOfInputs(made *tfjson.Plan) (string, error) {
-	values, err := json.Marshal(variablesOf(made))
+	values, err := json.Marshal(plan.Variables(made))
 	if err != nil {
 		return "", fmt.Errorf("encode the plan's variables: %w", err)
 	}

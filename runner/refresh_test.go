@@ -102,7 +102,7 @@ func TestExecute_RefreshKeepsThePlanThatWaits(t *testing.T) {
 	}{
 		"nothing":          {"what a person has read is what is there", func(*world) {}, true, true},
 		"another change":   {"it is another plan", variable("used"), false, false},
-		"another variable": {"the changes are the same, but not what they would be made with", variable("unused"), false, true},
+		"another variable": {"the changes are the same, but not what they would be made with", variable("unused"), false, false},
 		"another state": {"the engine would call it stale", func(w *world) {
 			w.rewriteState(func(state map[string]any) { state["serial"] = 9 })
 		}, false, true},

@@ -220,7 +220,7 @@ func TestNext(t *testing.T) {
 		"webhooks unasked, rejected": {
 			reason: "a person has said no already",
 			facts:  settled(approved, unasked, func(f *Facts) { f.Plan.Rejected = true }), posture: Resting, requeue: 10 * time.Minute,
-			ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges, `Plan generated (+1 ~0 -0): set approvePlan: "plan-main-aaaa-1" to approve this plan.`},
+			ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges, `Plan generated (+1 ~0 -0): plan "plan-main-aaaa-1" is rejected. It can be approved once the annotation infra.contrib.fluxcd.io/reject-plan is taken away.`},
 		},
 		"webhooks do not agree": {
 			reason: "an approved plan is held, and they are asked again",
@@ -352,7 +352,7 @@ func TestNext(t *testing.T) {
 		"rejected": {
 			reason: "a plan that somebody refuses is not applied, whatever approves it",
 			facts:  settled(approved, func(f *Facts) { f.Auto, f.Plan.Rejected = true, true }), posture: Resting, requeue: 10 * time.Minute,
-			ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges, `Plan generated (+1 ~0 -0): set approvePlan: "plan-main-aaaa-1" to approve this plan.`},
+			ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges, `Plan generated (+1 ~0 -0): plan "plan-main-aaaa-1" is rejected. It can be approved once the annotation infra.contrib.fluxcd.io/reject-plan is taken away.`},
 		},
 		"approval of another plan": {
 			reason: "what an approval does not cover is named",

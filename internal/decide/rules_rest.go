@@ -198,12 +198,20 @@ func reportDrift(f *Facts) Decision {
 
 func waitForDriftApproval(f *Facts) Decision {
 	return waits(f, Decision{Ready: Ready{False, v1alpha2.ReasonDriftDetected,
-		fmt.Sprintf("Drift detected (%s): set approvePlan: %q to correct it.%s", f.Plan.Summary, f.Plan.ID, heldFor(f))}})
+		fmt.Sprintf("Drift detected (%s): %s", f.Plan.Summary, wayOn(f, "to correct it"))}})
 }
 
 func waitForApproval(f *Facts) Decision {
 	return waits(f, Decision{Ready: Ready{Unknown, v1alpha2.ReasonPlannedWithChanges,
-		fmt.Sprintf("Plan generated (%s): set approvePlan: %q to approve this plan.%s", f.Plan.Summary, f.Plan.ID, heldFor(f))}})
+		fmt.Sprintf("Plan generated (%s): %s", f.Plan.Summary, wayOn(f, "to approve this plan"))}})
+}
+
+// wayOn says what a person can do about a plan that waits.
+func wayOn(f *Facts, aim string) string {
+	if f.Plan.Rejected {
+		return fmt.Sprintf("plan %q is rejected. It can be approved once the annotation %s is taken away.", f.Plan.ID, v1alpha2.RejectPlanAnnotation)
+	}
+	return fmt.Sprintf("set approvePlan: %q %s.%s", f.Plan.ID, aim, heldFor(f))
 }
 
 // heldFor says what a plan waits for, where that is more than an approval of it.

@@ -67,9 +67,9 @@ func (c Change) Label() string {
 // Changes are all the changes of one plan, sorted by kind, address and deposed key.
 type Changes struct {
 	Entries []Change
-	// Ground stands for what they rest on and do not show: the module's configuration, provisioners and providers among it, and the
-	// scope that FromJSON was given. 64 hex digits.
-	Ground string
+	// Ground is what they rest on and do not show, always the same parts in the same order: the configuration, provisioners and providers among
+	// it, the values of variables, the files of the module, the spec.
+	Ground []Part
 }
 
 // Decode reads the output of "show -json". It keeps numbers as they are written, which FromJSON needs: two large
@@ -93,18 +93,17 @@ func Decode(data []byte) (*tfjson.Plan, error) {
 // output of a terraform_data does). Digests are kept where readers of status see them, so the key must be secret, and
 // the same for all plans of one object; a lost key costs a new approval, nothing else.
 //
-// The plan must hold json.Number, see Decode; terraform-exec does so with its option JSONNumber. The scope is a text that says where and as whom
-// the plan would be applied.
-func FromJSON(p *tfjson.Plan, key []byte, scope string) (*Changes, error) {
+// The plan must hold json.Number, see Decode; terraform-exec does so with its option JSONNumber.
+func FromJSON(p *tfjson.Plan, key []byte, scope Scope) (*Changes, error) {
 	if err := wellFormed(p); err != nil {
 		return nil, err
 	}
 	if len(key) == 0 {
 		return nil, errors.New("key for change digests is empty")
 	}
-	ground, err := groundDigest(p.Config, scope, key)
+	ground, err := groundOf(p, scope, key)
 	if err != nil {
-		return nil, fmt.Errorf("digest of the configuration: %w", err)
+		return nil, fmt.Errorf("digest of what the plan rests on: %w", err)
 	}
 	changes := &Changes{Ground: ground}
 	for _, e := range entriesOf(p) {

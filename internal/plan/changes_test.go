@@ -13,7 +13,7 @@ var testKey = []byte("a key of the object")
 
 func changesOf(t testing.TB, p *tfjson.Plan) *Changes {
 	t.Helper()
-	c, err := FromJSON(p, testKey, "here")
+	c, err := FromJSON(p, testKey, here)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestFromJSON_Refuses(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			_, err := FromJSON(tc.plan, tc.key, "here")
+			_, err := FromJSON(tc.plan, tc.key, here)
 			if err == nil || err.Error() != tc.want {
 				t.Errorf("%s got error %v, want %q", tc.reason, err, tc.want)
 			}

@@ -36,7 +36,7 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("rendered as %d bytes", len(rendered))
 		}
 		_ = Redact(rendered, Secrets(p))
-		changes, err := FromJSON(p, testKey, "here")
+		changes, err := FromJSON(p, testKey, here)
 		if err != nil {
 			return
 		}

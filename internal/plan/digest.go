@@ -31,10 +31,14 @@ func (c *Changes) Digests() []string {
 	return slices.Compact(digests)
 }
 
-// Content stands for all the changes together, and what they rest on: hex SHA-256 over the sorted digests and the ground's. Two
+// Content stands for all the changes together, and what they rest on: hex SHA-256 over the sorted digests and those of the ground. Two
 // plans of one object with the same content do the same.
 func (c *Changes) Content() string {
-	sum := sha256.Sum256([]byte(strings.Join(c.Digests(), "\n") + "\n" + c.Ground))
+	digests := c.Digests()
+	for _, part := range c.Ground {
+		digests = append(digests, part.Name+" "+part.Digest)
+	}
+	sum := sha256.Sum256([]byte(strings.Join(digests, "\n")))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -54,15 +58,6 @@ func changeDigest(c Change, ch *tfjson.Change, key []byte) (string, error) {
 		fields = append(fields, field{name: "before", value: ch.Before, marks: ch.BeforeSensitive})
 	}
 	return digest(fields, key)
-}
-
-// groundDigest takes the configuration as the engine tells it: expressions and references, but no comments.
-func groundDigest(config *tfjson.Config, scope string, key []byte) (string, error) {
-	text, err := json.Marshal(config)
-	if err != nil {
-		return "", fmt.Errorf("encode: %w", err)
-	}
-	return digest([]field{{name: "configuration", value: string(text)}, {name: "scope", value: scope}}, key)
 }
 
 func invocationDigest(inv *tfjson.ActionInvocation, key []byte) (string, error) {

@@ -35,7 +35,7 @@ func contentOf(t *testing.T, text string, key []byte) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := FromJSON(p, key, "here")
+	c, err := FromJSON(p, key, here)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,24 +241,6 @@ func reversedValue(t *testing.T, value any) string {
 	return string(text)
 }
 
-func TestGround_IsOfOnePlace(t *testing.T) {
-	p, err := Decode([]byte(`{"format_version":"1.2","terraform_version":"1.12.6"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[string]string{}
-	for _, scope := range []string{"", "here", "there"} {
-		c, err := FromJSON(p, testKey, scope)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if other, twice := seen[c.Ground]; twice || len(c.Ground) != 64 || !c.Empty() {
-			t.Errorf("scope %q has the ground %q, as has %q", scope, c.Ground, other)
-		}
-		seen[c.Ground] = scope
-	}
-}
-
 func TestContent(t *testing.T) {
 	a := &Changes{Entries: []Change{{Digest: "1"}, {Digest: "2"}}}
 	b := &Changes{Entries: []Change{{Digest: "2"}, {Digest: "1"}, {Digest: "1"}}}
@@ -268,7 +250,7 @@ func TestContent(t *testing.T) {
 	if diff := cmp.Diff([]string{"1", "2"}, b.Digests()); diff != "" {
 		t.Error(diff)
 	}
-	if (&Changes{Entries: a.Entries, Ground: "g"}).Content() == a.Content() {
+	if (&Changes{Entries: a.Entries, Ground: []Part{{"the spec", "g"}}}).Content() == a.Content() {
 		t.Error("content does not tell what the changes rest on")
 	}
 	if len(a.Content()) != 64 || a.Content() == (&Changes{}).Content() {

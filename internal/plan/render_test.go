@@ -295,7 +295,7 @@ func FuzzRender(f *testing.F) {
 		if len(text) > max(limit, 0) || !utf8.ValidString(text) {
 			t.Errorf("limit %d, truncated %v: %q", limit, truncated, text)
 		}
-		if c, err := FromJSON(p, testKey, "here"); err == nil && !c.Empty() && c.Content() == (&Changes{}).Content() {
+		if c, err := FromJSON(p, testKey, here); err == nil && !c.Empty() && c.Content() == (&Changes{}).Content() {
 			t.Error("a change has no content")
 		}
 	})

@@ -192,10 +192,14 @@ func (f *former) planFile() []byte {
 	f.Expect(os.WriteFile(filepath.Join(dir, "main.tf"), []byte(f.module), 0o600)).To(Succeed())
 	tofu, err := filepath.Abs("../../bin/tofu")
 	f.Expect(err).NotTo(HaveOccurred())
-	command := exec.CommandContext(f.Ctx, tofu, "plan", "-input=false", "-out=tfplan")
-	command.Dir = dir
-	said, err := command.CombinedOutput()
-	f.Expect(err).NotTo(HaveOccurred(), string(said))
+	backend := "terraform {\n  backend \"local\" {}\n}\n" // of the incumbent, and written as it does
+	f.Expect(os.WriteFile(filepath.Join(dir, "backend_override.tf"), []byte(backend), 0o600)).To(Succeed())
+	for _, arguments := range [][]string{{"init", "-input=false"}, {"plan", "-input=false", "-out=tfplan"}} {
+		command := exec.CommandContext(f.Ctx, tofu, arguments...)
+		command.Dir = dir
+		said, err := command.CombinedOutput()
+		f.Expect(err).NotTo(HaveOccurred(), string(said))
+	}
 	file, err := os.ReadFile(filepath.Join(dir, "tfplan"))
 	f.Expect(err).NotTo(HaveOccurred())
 	return file

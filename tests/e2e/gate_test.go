@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -52,7 +53,8 @@ func TestGate_ApprovalInTheRepositoryOfTheModule(t *testing.T) {
 	for name, tokenFirst := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
+			const object = "kind: Terraform\nspec:\n  path: ./\n"
+			s := story.New(t, system, map[string]string{"main.tf": story.Greeting, "net.yaml": object})
 			s.Create(func(tf *infrav1.Terraform) { tf.Spec.Suspend = tokenFirst })
 			if tokenFirst {
 				s.Change(func(tf *infrav1.Terraform) { tf.Spec.Suspend = false })
@@ -64,7 +66,7 @@ func TestGate_ApprovalInTheRepositoryOfTheModule(t *testing.T) {
 				s.Change(func(tf *infrav1.Terraform) { tf.Spec.ApprovePlan = shown })
 				s.Eventually(func() *infrav1.Approval { return s.Get().Status.Approval }).ShouldNot(BeNil())
 			}
-			revision, err := s.Tenant.Commit(s.Ctx, "approve", map[string]string{"net.yaml": "approvePlan: " + shown})
+			revision, err := s.Tenant.Commit(s.Ctx, "approve", map[string]string{"net.yaml": object + "  approvePlan: " + shown + "\n"})
 			s.Expect(err).NotTo(HaveOccurred())
 			s.Eventually(s.SourceRevision).Should(Equal(revision))
 			if !tokenFirst {
@@ -222,8 +224,8 @@ func suspended(s *story.Story) (id string) {
 
 func TestGate_ARejectionTakesTheApprovalBack(t *testing.T) {
 	t.Parallel()
-	s := story.New(t, system, map[string]string{"main.tf": story.Greeting})
-	s.Create()
+	s := story.New(t, system, map[string]string{"net/main.tf": story.Greeting})
+	s.Create(func(tf *infrav1.Terraform) { tf.Spec.Path = "./net" })
 	id := suspended(s)
 	s.Annotate(infrav1.RejectPlanAnnotation, id)
 	s.Change(func(tf *infrav1.Terraform) { tf.Spec.Suspend = false })
@@ -235,18 +237,44 @@ func TestGate_ARejectionTakesTheApprovalBack(t *testing.T) {
 	s.Expect(s.Get().Status.AppliesStarted).To(BeZero(), "nor does the token that is left approve it")
 }
 
-// TestGate_AnApprovalIsForWhatTheChangesRestOn: nothing that a plan shows tells what a provisioner runs, nor as whom.
+// TestGate_AnApprovalIsForWhatTheChangesRestOn: nothing that a plan shows tells what a provisioner runs.
 func TestGate_AnApprovalIsForWhatTheChangesRestOn(t *testing.T) {
-	t.Parallel()
-	module := "resource \"terraform_data\" \"x\" {\n  provisioner \"local-exec\" {\n    command = \"echo benign\"\n  }\n}\n"
-	s := story.New(t, system, map[string]string{"main.tf": module})
-	s.Create()
-	id := suspended(s)
-	_, err := s.Tenant.Commit(s.Ctx, "another command", map[string]string{"main.tf": strings.Replace(module, "benign", "other", 1)})
-	s.Expect(err).NotTo(HaveOccurred())
-	s.Eventually(s.SourceRevision).ShouldNot(Equal(s.Get().Status.LastPlannedRevision))
-	s.Change(func(tf *infrav1.Terraform) { tf.Spec.Suspend = false })
-	s.Eventually(s.Held).ShouldNot(Equal(id))
-	s.Expect(s.Get().Status.AppliesStarted).To(BeZero())
-	s.Becomes(metav1.ConditionUnknown, infrav1.ReasonPlannedWithChanges, ContainSubstring("does not cover the configuration"))
+	const module = `
+locals { word = "benign" }
+variable "name" { default = "benign" }
+resource "terraform_data" "x" {
+  provisioner "local-exec" { command = "echo ${local.word} ${var.name}; sh ./run.sh" }
+}
+`
+	commit := func(name, content string) func(*story.Story) {
+		return func(s *story.Story) {
+			_, err := s.Tenant.Commit(s.Ctx, "something else is run", map[string]string{name: content})
+			s.Expect(err).NotTo(HaveOccurred())
+			s.Eventually(s.SourceRevision).ShouldNot(Equal(s.Get().Status.LastPlannedRevision))
+		}
+	}
+	for name, tc := range map[string]struct {
+		change func(*story.Story)
+		what   string
+	}{
+		"local":  {commit("main.tf", strings.Replace(module, `word = "benign"`, `word = "other"`, 1)), "the configuration, the files of the module"},
+		"script": {commit("run.sh", "echo other\n"), "the files of the module"},
+		"variable": {func(s *story.Story) {
+			s.Change(func(tf *infrav1.Terraform) {
+				tf.Spec.Vars = []infrav1.Variable{{Name: "name", Value: &apiextensionsv1.JSON{Raw: []byte(`"other"`)}}}
+			})
+		}, "the values of variables, the spec"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := story.New(t, system, map[string]string{"main.tf": module, "run.sh": "echo benign\n"})
+			s.Create()
+			id := suspended(s)
+			tc.change(s)
+			s.Change(func(tf *infrav1.Terraform) { tf.Spec.Suspend = false })
+			s.Eventually(s.Held).ShouldNot(Equal(id))
+			s.Expect(s.Get().Status.AppliesStarted).To(BeZero())
+			s.Becomes(metav1.ConditionUnknown, infrav1.ReasonPlannedWithChanges, ContainSubstring("does not cover "+tc.what))
+		})
+	}
 }

@@ -1,0 +1,151 @@
+package plan
+
+import (
+	"archive/zip"
+	"bytes"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+var here = Scope{Spec: &v1alpha2.TerraformSpec{}}
+
+func groundFor(t *testing.T, text string, scope Scope) map[string]string {
+	t.Helper()
+	g := NewWithT(t)
+	p, err := Decode([]byte(text))
+	g.Expect(err).NotTo(HaveOccurred())
+	c, err := FromJSON(p, testKey, scope)
+	g.Expect(err).NotTo(HaveOccurred())
+	parts := map[string]string{}
+	for _, part := range c.Ground {
+		g.Expect(part.Digest).To(HaveLen(64))
+		parts[part.Name] = part.Digest
+	}
+	g.Expect(parts).To(HaveLen(4))
+	return parts
+}
+
+// TestGround_IsWhatNoChangeShows: each row differs in one thing, and in one part.
+func TestGround_IsWhatNoChangeShows(t *testing.T) {
+	const text = `{"format_version":"1.2","terraform_version":"1.12.6","variables":{"cmd":{"value":"echo benign"},"n":{"value":9007199254740993},"none":{}},
+"configuration":{"root_module":{"module_calls":{
+	"a":{"source":"./a","module":{"module_calls":{"b":{"source":"../../shared/b","module":{}}}}},
+	"far":{"source":"git::https://example.com/x","module":{"module_calls":{"c":{"source":"./c","module":{}}}}}},
+	"resources":[{"address":"x.y","provisioners":[{"expressions":{"command":{"references":["local.cmd"]}}}]}]}}}`
+	scope := func() Scope {
+		return Scope{
+			Spec:    &v1alpha2.TerraformSpec{Path: "./net", ServiceAccountName: "tf-runner", ApprovePlan: "manual"},
+			Sources: map[string]string{"tfconfig/m-/main.tf": "1"},
+			Files:   map[string]string{"net/main.tf": "1", "shared/b/run.sh": "1", "network/main.tf": "1", "far/c/x.tf": "1", "net.yaml": "1"},
+		}
+	}
+	const config, variables, files, spec = "the configuration", "the values of variables", "the files of the module", "the spec"
+	for name, tc := range map[string]struct {
+		reason string
+		part   string
+		old    string
+		now    string
+		change func(*Scope)
+	}{
+		"nothing":         {reason: "the same is the same"},
+		"expression":      {"another reference", config, "local.cmd", "local.cmb", nil},
+		"source":          {"a local, or the literal part of a template, is seen in the sources only", config, "", "", func(s *Scope) { s.Sources["tfconfig/m-/main.tf"] = "2" }},
+		"another source":  {"an override adds to what there is", config, "", "", func(s *Scope) { s.Sources["tfconfig/m-/x_override.tf"] = "1" }},
+		"variable":        {"a provisioner runs what it says", variables, "benign", "other", nil},
+		"large number":    {"digits count that a float64 drops", variables, "9007199254740993", "9007199254740992", nil},
+		"file":            {"a script is run by its name", files, "", "", func(s *Scope) { s.Files["net/run.sh"] = "1" }},
+		"file of a local": {"a module that is called by path belongs to it", files, "", "", func(s *Scope) { s.Files["shared/b/run.sh"] = "2" }},
+		"other module":    {"it is somebody else's, though its name begins alike", "", "", "", func(s *Scope) { s.Files["network/main.tf"] = "2" }},
+		"far away":        {"a path within a module from elsewhere is no path here", "", "", "", func(s *Scope) { s.Files["far/c/x.tf"] = "2" }},
+		"beside":          {"it is in no folder of the module", "", "", "", func(s *Scope) { s.Files["net.yaml"] = "2" }},
+		"account":         {"it is applied as somebody else", spec, "", "", func(s *Scope) { s.Spec.ServiceAccountName = "admin" }},
+		"approval":        {"approving moves nothing", "", "", "", func(s *Scope) { s.Spec.ApprovePlan = "plan-main-1" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			changed := scope()
+			if tc.change != nil {
+				tc.change(&changed)
+			}
+			was, is := groundFor(t, text, scope()), groundFor(t, strings.Replace(text, tc.old, tc.now, 1), changed)
+			for part, sum := range was {
+				g.Expect(is[part] != sum).To(Equal(part == tc.part), "%s: %s", tc.reason, part)
+			}
+		})
+	}
+}
+
+func TestGround_OfAModuleAtTheRootHasAllFiles(t *testing.T) {
+	const text = `{"format_version":"1.2","terraform_version":"1.12.6"}`
+	for _, path := range []string{"", ".", "./", "/"} {
+		spec := &v1alpha2.TerraformSpec{Path: path}
+		was := groundFor(t, text, Scope{Spec: spec, Files: map[string]string{"a/b": "1"}})
+		is := groundFor(t, text, Scope{Spec: spec, Files: map[string]string{"a/b": "2"}})
+		NewWithT(t).Expect(is["the files of the module"]).NotTo(Equal(was["the files of the module"]), "path %q", path)
+	}
+}
+
+func TestFileDigest_LeavesOutWhatApproves(t *testing.T) {
+	const object = "kind: Terraform\nspec:\n  path: ./\n"
+	for name, tc := range map[string]struct {
+		reason, file, was, is string
+		same                  bool
+	}{
+		"field":        {"the approval of the object beside the module", "net.yaml", object, object + "  approvePlan: plan-main-b8e362c206-01234567\n", true},
+		"quoted":       {"in quotes", "net.yml", object, object + "  \"approvePlan\": 'plan-feature/x-b8e362c206-01234567'\r\n", true},
+		"at the end":   {"without a line break", "net.yaml", object, object + "  approvePlan: plan-main-b8e362c206-01234567", true},
+		"annotation":   {"in the other place", "net.yaml", object, object + "    infra.contrib.fluxcd.io/approve-plan: plan-main-b8e362c206-01234567\n", true},
+		"patch":        {"as kustomize has it", "p.yaml", "path: /spec/approvePlan\nvalue: plan-main-1\n", "path: /spec/approvePlan\nvalue: plan-main-2\n", true},
+		"mode":         {"it approves more than a plan", "net.yaml", object, object + "  approvePlan: auto\n", false},
+		"with more":    {"a line with anything else in it counts", "play.yaml", object, object + "  - shell: evil # approvePlan: plan-main-1\n", false},
+		"with a sting": {"nor may anything follow", "play.yaml", object, object + "  approvePlan: plan-main-1 # evil\n", false},
+		"no manifest":  {"a script is no place to approve", "run.sh", "a\n", "a\napprovePlan: plan-main-1\n", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			was, err := FileDigest(tc.file, strings.NewReader(tc.was))
+			g.Expect(err).NotTo(HaveOccurred())
+			is, err := FileDigest(tc.file, strings.NewReader(tc.is))
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(is == was).To(Equal(tc.same), tc.reason)
+		})
+	}
+}
+
+func planFile(t *testing.T, entries ...[2]string) []byte {
+	t.Helper()
+	var file bytes.Buffer
+	archive := zip.NewWriter(&file)
+	for _, entry := range entries {
+		w, err := archive.Create(entry[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(entry[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := archive.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return file.Bytes()
+}
+
+func TestSources(t *testing.T) {
+	g := NewWithT(t)
+	found, err := Sources(planFile(t, [2]string{"tfplan", "x"}, [2]string{"tfconfig/m-/main.tf", "a"}, [2]string{"tfconfig/m-net/main.tf", "b"}))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(found).To(HaveLen(2))
+	g.Expect(found[SourceName("main.tf")]).To(HavePrefix("ca978112"), "SHA-256 of a")
+
+	found, err = Sources([]byte(`{"encrypted_plan":"..."}`))
+	g.Expect(err).NotTo(HaveOccurred(), "what is encrypted, the engine alone can read")
+	g.Expect(found).To(BeEmpty())
+
+	_, err = Sources(planFile(t, [2]string{"tfconfig/m-/main.tf", "a"}, [2]string{"tfconfig/m-/main.tf", "b"}))
+	g.Expect(err).To(MatchError("read the plan file: it holds tfconfig/m-/main.tf twice"), "nobody knows which of them is applied")
+}

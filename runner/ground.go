@@ -1,0 +1,82 @@
+package runner
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	tfjson "github.com/hashicorp/terraform-json"
+
+	"github.com/terraform-controller/terraform-controller/internal/backend"
+	"github.com/terraform-controller/terraform-controller/internal/plan"
+	"github.com/terraform-controller/terraform-controller/internal/planstore"
+)
+
+// contents are the digests of the files in a folder, by path from there: see plan.FileDigest.
+func contents(folder string) (map[string]string, error) {
+	found := map[string]string{}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return nil, fmt.Errorf("read the files of the artifact: %w", err)
+	}
+	defer func() { _ = root.Close() }()
+	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		file, err := root.Open(name)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = file.Close() }()
+		found[name], err = plan.FileDigest(name, file)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the files of the artifact: %w", err)
+	}
+	return found, nil
+}
+
+// sealed are the changes of the plan in the module's folder, with digests under the object's own key, which is the same for all its plans.
+func (p *planner) sealed(ctx context.Context, made *tfjson.Plan) (*plan.Changes, error) {
+	file, err := os.ReadFile(filepath.Join(p.dir.module, planFile))
+	if err != nil {
+		return nil, fmt.Errorf("read the plan file: %w", err)
+	}
+	sources, err := plan.Sources(file)
+	if err != nil {
+		return nil, err
+	}
+	return p.changes(ctx, made, sources)
+}
+
+// sealedFormer are those of a plan that the incumbent has stored. It wrote the same backend in another way.
+func (p *planner) sealedFormer(ctx context.Context, made *tfjson.Plan, file []byte) (*plan.Changes, error) {
+	sources, err := plan.Sources(file)
+	if err != nil {
+		return nil, err
+	}
+	if own := p.dir.backend.File; own != nil && sources != nil {
+		if sources[plan.SourceName(backend.FileName)], err = plan.FileDigest("", bytes.NewReader(own)); err != nil {
+			return nil, err
+		}
+	}
+	return p.changes(ctx, made, sources)
+}
+
+func (p *planner) changes(ctx context.Context, made *tfjson.Plan, sources map[string]string) (*plan.Changes, error) {
+	var key []byte
+	err := retry(ctx, apiPatience, func(ctx context.Context) (err error) {
+		key, err = planstore.Key(ctx, p.cfg.Client, p.owner)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	// The spec is not the one that is worked on, which may be a keepsake's.
+	return plan.FromJSON(made, key, plan.Scope{Spec: &p.run.Spec.Terraform, Sources: sources, Files: p.dir.contents})
+}
