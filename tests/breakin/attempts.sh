@@ -6,7 +6,8 @@
 #   KUBECONFIG=<the tenant's> attempts.sh NAMESPACE OTHER ARTIFACTS
 #
 # NAMESPACE is the tenant's own, which holds the Terraform objects net (a plan waits), kept (the same, and its runner pod waits for the
-# order to apply it) and doomed (it destroys on deletion), and the account tf-runner. OTHER is another tenant's. ARTIFACTS is the address of the artifact endpoint.
+# order to apply it), paused (suspended, its plan approved; the variable "said" is only seen by a provisioner) and doomed (it destroys on
+# deletion), and the account tf-runner. OTHER is another tenant's. ARTIFACTS is the address of the artifact endpoint.
 set -uo pipefail
 
 namespace=$1 other=$2 artifacts=$3
@@ -76,6 +77,23 @@ bound() {
     --bound-object-uid="$(own get pod "$1" -o jsonpath='{.metadata.uid}')"
 }
 
+# carry lets the object paused go on with that change of its spec, until it is known what becomes of the approval.
+carry() {
+  local ready
+  merge terraform paused "{\"spec\":$1}" >/dev/null
+  merge terraform paused '{"spec":{"suspend":false}}' >/dev/null
+  for _ in {1..120}; do
+    ready=$(own get terraform paused -o jsonpath='{.status.appliesStarted} {.status.conditions[?(@.type=="Ready")].message}')
+    [[ $ready == [1-9]* ]] && break
+    if [[ $ready == *"does not cover"* ]]; then
+      echo "$ready"
+      return 1
+    fi
+    sleep 0.5
+  done
+  echo "$ready"
+}
+
 run=$(own get terraformruns -o jsonpath='{.items[0].metadata.name}')
 plan=$(own get terraform net -o jsonpath='{.status.plan.pending}')
 theirs=net-00000000
@@ -92,6 +110,8 @@ attempt "name somebody else as the approver" "is set by an approval" \
   own annotate terraform net "$group/approved-by=the-boss"
 attempt "write the approval into the status" "forbidden" \
   status terraform net "{\"status\":{\"approval\":{\"planId\":\"$plan\",\"by\":\"the-boss\"}}}"
+attempt "have an approval go on to something else that is run" "does not cover the values of variables" \
+  carry '{"vars":[{"name":"said","value":"evil"}]}'
 attempt "destroy resources by a deletion" "the verb approve on terraforms is needed" \
   own delete terraform doomed --wait=false
 attempt "make a run of one's own" "forbidden" create "

@@ -78,9 +78,30 @@ func like(s *story.Story, name string, change func(*infrav1.Terraform)) *infrav1
 	return tf
 }
 
+// spoken has a variable that no change shows.
+const spoken = story.Greeting + `
+variable "said" { default = "nothing" }
+resource "terraform_data" "speaker" {
+  provisioner "local-exec" { command = "echo ${var.said}" }
+}
+`
+
+// approved waits for the plan of an object, suspends that, and has the plan approved.
+func approved(s *story.Story, boss string, tf *infrav1.Terraform) {
+	s.Eventually(func(g Gomega) {
+		g.Expect(system.Client.Get(s.Ctx, client.ObjectKeyFromObject(tf), tf)).To(Succeed())
+		g.Expect(tf.Status.Plan.Pending).NotTo(BeEmpty())
+	}).Should(Succeed())
+	s.Expect(system.Client.Patch(s.Ctx, tf, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"suspend":true}}`)))).To(Succeed())
+	s.Eventually(func() error {
+		_, err := run(s, boss, kubectl(), "-n", tf.Namespace, "annotate", "terraform", tf.Name, infrav1.ApprovePlanAnnotation+"="+tf.Status.Plan.Pending)
+		return err
+	}).Should(Succeed())
+}
+
 // TestBreakIn_EveryAttemptIsRefused: an editor of one namespace gets nowhere, and one who may approve is recorded.
 func TestBreakIn_EveryAttemptIsRefused(t *testing.T) {
-	s, victim := story.New(t, system, map[string]string{"main.tf": story.Greeting}), story.New(t, system, map[string]string{"main.tf": story.Greeting})
+	s, victim := story.New(t, system, map[string]string{"main.tf": spoken}), story.New(t, system, map[string]string{"main.tf": story.Greeting})
 	mallory, boss := person(s, intruder), person(s, approver)
 	setUp(s, intruder, approver)
 
@@ -89,6 +110,7 @@ func TestBreakIn_EveryAttemptIsRefused(t *testing.T) {
 	id := s.Held()
 	like(s, "doomed", func(tf *infrav1.Terraform) { tf.Spec.DestroyResourcesOnDeletion, tf.Spec.Suspend = true, true })
 	kept := like(s, "kept", func(tf *infrav1.Terraform) { tf.Spec.AlwaysCleanupRunnerPod = ptr.To(false) })
+	approved(s, boss, like(s, "paused", func(*infrav1.Terraform) {}))
 	s.Eventually(func(g Gomega) {
 		g.Expect(system.Client.Get(s.Ctx, client.ObjectKeyFromObject(kept), kept)).To(Succeed())
 		g.Expect(kept.Status.Plan.Pending).NotTo(BeEmpty())
