@@ -3,6 +3,7 @@ package runner
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,7 +16,8 @@ import (
 	"github.com/terraform-controller/terraform-controller/internal/planstore"
 )
 
-// contents are the digests of the files in a folder, by path from there: see plan.FileDigest.
+// contents are the digests of the files in a folder, by path from there: see plan.FileDigest. One that this user can't read is noted as such:
+// nothing that is run can read it either.
 func contents(folder string) (map[string]string, error) {
 	found := map[string]string{}
 	root, err := os.OpenRoot(folder)
@@ -23,22 +25,43 @@ func contents(folder string) (map[string]string, error) {
 		return nil, fmt.Errorf("read the files of the artifact: %w", err)
 	}
 	defer func() { _ = root.Close() }()
-	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+	// Not by root.FS: names that are no UTF-8 have no place there.
+	err = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
-		file, err := root.Open(name)
+		name, err := filepath.Rel(folder, path)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = file.Close() }()
-		found[name], err = plan.FileDigest(name, file)
+		found[name], err = contentOf(root, name)
+		if errors.Is(err, fs.ErrPermission) {
+			found[name], err = "unreadable", nil
+		}
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the files of the artifact: %w", err)
 	}
 	return found, nil
+}
+
+// contentOf tells a program from a text.
+func contentOf(root *os.Root, name string) (string, error) {
+	file, err := root.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		return "", err
+	}
+	sum, err := plan.FileDigest(name, file)
+	if info.Mode().Perm()&0o111 != 0 {
+		sum += " x"
+	}
+	return sum, err
 }
 
 // sealed are the changes of the plan in the module's folder, with digests under the object's own key, which is the same for all its plans.
@@ -77,6 +100,10 @@ func (p *planner) changes(ctx context.Context, made *tfjson.Plan, sources map[st
 	if err != nil {
 		return nil, err
 	}
+	module, err := filepath.Rel(p.dir.root, p.dir.module)
+	if err != nil {
+		return nil, fmt.Errorf("find the module in the artifact: %w", err)
+	}
 	// The spec is not the one that is worked on, which may be a keepsake's.
-	return plan.FromJSON(made, key, plan.Scope{Spec: &p.run.Spec.Terraform, Sources: sources, Files: p.dir.contents})
+	return plan.FromJSON(made, key, plan.Scope{Spec: &p.run.Spec.Terraform, Module: module, Sources: sources, Files: p.dir.contents})
 }

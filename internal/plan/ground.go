@@ -9,10 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	tfjson "github.com/hashicorp/terraform-json"
@@ -24,6 +24,8 @@ import (
 type Scope struct {
 	// Spec is the one that the plan was ordered with.
 	Spec *v1alpha2.TerraformSpec
+	// Module is the module's folder in the artifact.
+	Module string
 	// Sources are the modules' files that are in the plan file, see Sources.
 	Sources map[string]string
 	// Files are digests of the artifact's files by their slash-separated path from its root, see FileDigest.
@@ -76,43 +78,59 @@ func Variables(p *tfjson.Plan) map[string]any {
 	return values
 }
 
+// lines tells names apart that are no UTF-8, too.
 func lines(digests map[string]string) map[string]any {
 	values := map[string]any{}
 	for name, sum := range digests {
-		values[name] = sum
+		values[strconv.Quote(name)] = sum
 	}
 	return values
 }
 
-// filesOf are the files in the folders of the root module and of those that it calls by path, and below.
+// filesOf are the files in the folders of the root module and of those that it calls by path, and below, and those of spec.tfVarsFiles.
 func filesOf(config *tfjson.Config, scope Scope) map[string]string {
-	root := path.Clean("/" + scope.Spec.Path)
+	root := path.Clean("/" + scope.Module)
 	folders := []string{root}
 	if config != nil {
 		folders = append(folders, localModules(config.RootModule, root)...)
 	}
-	found := maps.Clone(scope.Files)
-	maps.DeleteFunc(found, func(name, _ string) bool {
-		return !slices.ContainsFunc(folders, func(folder string) bool { return below(folder, "/"+name) })
-	})
+	for i := range folders {
+		folders[i] = strings.TrimSuffix(folders[i], "/") + "/"
+	}
+	slices.Sort(folders)
+	folders = slices.Compact(folders)
+	found := map[string]string{}
+	for name, sum := range scope.Files {
+		if at := "/" + name; slices.ContainsFunc(folders, func(folder string) bool { return strings.HasPrefix(at, folder) }) {
+			found[name] = sum
+		}
+	}
+	for _, name := range scope.Spec.TfVarsFiles {
+		name = strings.TrimPrefix(path.Clean("/"+name), "/")
+		found[name] = scope.Files[name]
+	}
 	return found
 }
 
-func below(folder, name string) bool {
-	return folder == "/" || strings.HasPrefix(name, folder+"/")
-}
-
+// localModules are the folders of modules that are called by path. The engines take backslashes for slashes on every system; an address that begins at
+// the root of the file system can lead anywhere in the artifact.
 func localModules(m *tfjson.ConfigModule, at string) []string {
 	if m == nil {
 		return nil
 	}
 	var folders []string
 	for _, call := range m.ModuleCalls {
-		if call == nil || !strings.HasPrefix(call.Source, "./") && !strings.HasPrefix(call.Source, "../") {
+		if call == nil {
 			continue
 		}
-		folder := path.Join(at, call.Source)
-		folders = append(append(folders, folder), localModules(call.Module, folder)...)
+		source := strings.ReplaceAll(call.Source, `\`, "/")
+		switch {
+		case strings.HasPrefix(source, "./"), strings.HasPrefix(source, "../"):
+			folder := path.Join(at, source)
+			folders = append(append(folders, folder), localModules(call.Module, folder)...)
+		case strings.HasPrefix(source, "/"), strings.Contains(source, "file:"):
+			folders = append(folders, "/")
+		}
 	}
 	return folders
 }
@@ -157,16 +175,22 @@ func digestOf(entry *zip.File) (string, error) {
 	return FileDigest("", content)
 }
 
-// FileDigest is hex SHA-256 of a file's content. Of a file in YAML the lines that approve a plan are left out: who keeps the Terraform
+// maxApproving bounds the YAML files in which a plan can be approved, in bytes.
+const maxApproving = 1 << 20
+
+// FileDigest is hex SHA-256 of a file's content. Of a file in YAML, up to 1 MiB, what approves a plan is left out: who keeps the Terraform
 // object beside the module approves there.
 func FileDigest(name string, content io.Reader) (string, error) {
 	sum := sha256.New()
 	if ext := path.Ext(name); ext == ".yaml" || ext == ".yml" {
-		text, err := io.ReadAll(content)
+		text, err := io.ReadAll(io.LimitReader(content, maxApproving))
 		if err != nil {
 			return "", err
 		}
-		content = bytes.NewReader(approvalLine.ReplaceAll(text, nil))
+		if len(text) < maxApproving {
+			text = withoutApproval(text)
+		}
+		content = io.MultiReader(bytes.NewReader(text), content)
 	}
 	if _, err := io.Copy(sum, content); err != nil {
 		return "", err
@@ -174,6 +198,21 @@ func FileDigest(name string, content io.Reader) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// approvalLine says nothing but which plan is approved: a field, an annotation, or the value in a JSON patch. Anything else in it, and it counts.
-var approvalLine = regexp.MustCompile(`(?m)^[ \t]*["']?(approvePlan|` + regexp.QuoteMeta(v1alpha2.ApprovePlanAnnotation) +
-	`|value)["']?:[ \t]*["']?plan-[\w./-]+["']?[ \t\r]*(\n|\z)`)
+var (
+	approved   = asYAML(`plan-[^\s"'#]*[0-9a-f]{8,}`)
+	unapproved = `|` + asYAML(`manual`) + `|""|''|`
+	// approvalLine says nothing but which plan is approved, or that none is. With anything else in it, it counts.
+	approvalLine = regexp.MustCompile(`(?m)^[ \t]*(?:` + asYAML(`approvePlan`) + `|` + asYAML(regexp.QuoteMeta(v1alpha2.ApprovePlanAnnotation)) +
+		`):[ \t]*(?:` + approved + unapproved + `)[ \t\r]*(?:\n|\z)`)
+	// approvalPatch is the same as a JSON patch of kustomize has it.
+	approvalPatch = regexp.MustCompile(`(?m)^([ \t]*(?:- )?path:[ \t]*` +
+		asYAML(`/(?:spec/approvePlan|metadata/annotations/`+regexp.QuoteMeta(strings.ReplaceAll(v1alpha2.ApprovePlanAnnotation, "/", "~1"))+`)`) +
+		`[ \t\r]*\n)[ \t]*value:[ \t]*(?:` + approved + unapproved + `)[ \t\r]*(?:\n|\z)`)
+)
+
+// asYAML is an expression for a text as it is, or in quotes.
+func asYAML(text string) string { return `(?:` + text + `|"` + text + `"|'` + text + `')` }
+
+func withoutApproval(text []byte) []byte {
+	return approvalPatch.ReplaceAll(approvalLine.ReplaceAll(text, nil), []byte("$1"))
+}

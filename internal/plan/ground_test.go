@@ -33,14 +33,15 @@ func groundFor(t *testing.T, text string, scope Scope) map[string]string {
 func TestGround_IsWhatNoChangeShows(t *testing.T) {
 	const text = `{"format_version":"1.2","terraform_version":"1.12.6","variables":{"cmd":{"value":"echo benign"},"n":{"value":9007199254740993},"none":{}},
 "configuration":{"root_module":{"module_calls":{
-	"a":{"source":"./a","module":{"module_calls":{"b":{"source":"../../shared/b","module":{}}}}},
+	"a":{"source":"./a","module":{"module_calls":{"b":{"source":"..\\..\\shared/b","module":{}}}}},
 	"far":{"source":"git::https://example.com/x","module":{"module_calls":{"c":{"source":"./c","module":{}}}}}},
 	"resources":[{"address":"x.y","provisioners":[{"expressions":{"command":{"references":["local.cmd"]}}}]}]}}}`
 	scope := func() Scope {
 		return Scope{
-			Spec:    &v1alpha2.TerraformSpec{Path: "./net", ServiceAccountName: "tf-runner", ApprovePlan: "manual"},
+			Spec:    &v1alpha2.TerraformSpec{ServiceAccountName: "tf-runner", ApprovePlan: "manual", TfVarsFiles: []string{"./envs/prod.tfvars"}},
+			Module:  "net",
 			Sources: map[string]string{"tfconfig/m-/main.tf": "1"},
-			Files:   map[string]string{"net/main.tf": "1", "shared/b/run.sh": "1", "network/main.tf": "1", "far/c/x.tf": "1", "net.yaml": "1"},
+			Files:   map[string]string{"net/main.tf": "1", "shared/b/run.sh": "1", "network/main.tf": "1", "far/c/x.tf": "1", "net.yaml": "1", "envs/prod.tfvars": "1"},
 		}
 	}
 	const config, variables, files, spec = "the configuration", "the values of variables", "the files of the module", "the spec"
@@ -59,6 +60,7 @@ func TestGround_IsWhatNoChangeShows(t *testing.T) {
 		"large number":    {"digits count that a float64 drops", variables, "9007199254740993", "9007199254740992", nil},
 		"file":            {"a script is run by its name", files, "", "", func(s *Scope) { s.Files["net/run.sh"] = "1" }},
 		"file of a local": {"a module that is called by path belongs to it", files, "", "", func(s *Scope) { s.Files["shared/b/run.sh"] = "2" }},
+		"file of values":  {"ephemeral variables of it are in no plan", files, "", "", func(s *Scope) { s.Files["envs/prod.tfvars"] = "2" }},
 		"other module":    {"it is somebody else's, though its name begins alike", "", "", "", func(s *Scope) { s.Files["network/main.tf"] = "2" }},
 		"far away":        {"a path within a module from elsewhere is no path here", "", "", "", func(s *Scope) { s.Files["far/c/x.tf"] = "2" }},
 		"beside":          {"it is in no folder of the module", "", "", "", func(s *Scope) { s.Files["net.yaml"] = "2" }},
@@ -79,13 +81,21 @@ func TestGround_IsWhatNoChangeShows(t *testing.T) {
 	}
 }
 
-func TestGround_OfAModuleAtTheRootHasAllFiles(t *testing.T) {
-	const text = `{"format_version":"1.2","terraform_version":"1.12.6"}`
-	for _, path := range []string{"", ".", "./", "/"} {
-		spec := &v1alpha2.TerraformSpec{Path: path}
-		was := groundFor(t, text, Scope{Spec: spec, Files: map[string]string{"a/b": "1"}})
-		is := groundFor(t, text, Scope{Spec: spec, Files: map[string]string{"a/b": "2"}})
-		NewWithT(t).Expect(is["the files of the module"]).NotTo(Equal(was["the files of the module"]), "path %q", path)
+func TestGround_HasAllFilesWhereTheModuleCanReachThem(t *testing.T) {
+	const alone = `{"format_version":"1.2","terraform_version":"1.12.6"}`
+	calls := func(source string) string {
+		return strings.Replace(alone, "}", `,"configuration":{"root_module":{"module_calls":{"a":{"source":"`+source+`","module":{}}}}}}`, 1)
+	}
+	for name, tc := range map[string]struct{ text, module string }{
+		"at the root":      {alone, "."},
+		"by absolute path": {calls("/home/runner/net/modules/a"), "net"},
+		"as a file":        {calls("file:///home/runner/net/modules/a"), "net"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			was := groundFor(t, tc.text, Scope{Spec: here.Spec, Module: tc.module, Files: map[string]string{"modules/a/run.sh": "1"}})
+			is := groundFor(t, tc.text, Scope{Spec: here.Spec, Module: tc.module, Files: map[string]string{"modules/a/run.sh": "2"}})
+			NewWithT(t).Expect(is["the files of the module"]).NotTo(Equal(was["the files of the module"]))
+		})
 	}
 }
 
@@ -99,11 +109,17 @@ func TestFileDigest_LeavesOutWhatApproves(t *testing.T) {
 		"quoted":       {"in quotes", "net.yml", object, object + "  \"approvePlan\": 'plan-feature/x-b8e362c206-01234567'\r\n", true},
 		"at the end":   {"without a line break", "net.yaml", object, object + "  approvePlan: plan-main-b8e362c206-01234567", true},
 		"annotation":   {"in the other place", "net.yaml", object, object + "    infra.contrib.fluxcd.io/approve-plan: plan-main-b8e362c206-01234567\n", true},
-		"patch":        {"as kustomize has it", "p.yaml", "path: /spec/approvePlan\nvalue: plan-main-1\n", "path: /spec/approvePlan\nvalue: plan-main-2\n", true},
+		"patch":        {"as kustomize has it", "p.yaml", "- op: add\n  path: /spec/approvePlan\n  value: plan-a-00000001\n", "- op: add\n  path: /spec/approvePlan\n  value: 'plan-ä+b-00000002'\n", true},
+		"other patch":  {"of the annotation", "p.yaml", "- path: /metadata/annotations/infra.contrib.fluxcd.io~1approve-plan\n  value: plan-a-00000001", "- path: /metadata/annotations/infra.contrib.fluxcd.io~1approve-plan\n  value: plan-a-00000002", true},
+		"from empty":   {"the field may have stood there", "net.yaml", object + "  approvePlan: \"\"\n", object + "  approvePlan: plan-main-b8e362c206-01234567\n", true},
+		"from manual":  {"in either way", "net.yaml", object + "  approvePlan: manual\n", object + "  approvePlan:\n", true},
+		"value":        {"any other value counts, though it may look like an id", "p.yaml", "path: /spec/name\nvalue: plan-app-00000001\n", "path: /spec/name\nvalue: plan-app-00000002\n", false},
+		"open quote":   {"it would swallow what follows", "p.yaml", "env: prod # \"\n", "approvePlan: \"plan-a-00000001\nenv: prod # \"\n", false},
+		"no id":        {"a token has the form of one", "net.yaml", object, object + "  approvePlan: plan-$(evil)\n", false},
 		"mode":         {"it approves more than a plan", "net.yaml", object, object + "  approvePlan: auto\n", false},
-		"with more":    {"a line with anything else in it counts", "play.yaml", object, object + "  - shell: evil # approvePlan: plan-main-1\n", false},
-		"with a sting": {"nor may anything follow", "play.yaml", object, object + "  approvePlan: plan-main-1 # evil\n", false},
-		"no manifest":  {"a script is no place to approve", "run.sh", "a\n", "a\napprovePlan: plan-main-1\n", false},
+		"with more":    {"a line with anything else in it counts", "play.yaml", object, object + "  - shell: evil # approvePlan: plan-main-00000001\n", false},
+		"with a sting": {"nor may anything follow", "play.yaml", object, object + "  approvePlan: plan-main-00000001 # evil\n", false},
+		"no manifest":  {"a script is no place to approve", "run.sh", "a\n", "a\napprovePlan: plan-main-00000001\n", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)

@@ -13,11 +13,14 @@ const (
 	hashDigits = 10
 	// minTokenDigits of the hash are what a shortened token has to hold.
 	minTokenDigits = 8
+	// contentBytes of a hash over the content end an id. Who may change the object may try out variants of it until two have the same end: that
+	// takes 2^64 tries.
+	contentBytes = 16
 	// maxBranch bounds the branch's part of an id, in bytes.
 	maxBranch = 200
 )
 
-// ID names a plan: plan-<branch>-<first 10 of the revision's hash>-<8 hex digits>, the last part over the plan's content
+// ID names a plan: plan-<branch>-<first 10 of the revision's hash>-<32 hex digits>, the last part over the plan's content
 // (see Content) and the number of applies completed so far, so that an id never comes back once its plan was applied.
 //
 // The revision is that of the source: branch@sha1:hash, sha256:hash (Bucket), a bare hash, or branch/hash of old; parts
@@ -35,7 +38,7 @@ func HasContent(id, content string, appliesCompleted int64) bool {
 
 func contentDigits(content string, appliesCompleted int64) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%d", content, appliesCompleted))
-	return hex.EncodeToString(sum[:4])
+	return hex.EncodeToString(sum[:contentBytes])
 }
 
 // LegacyID is the id that the incumbent gave a plan of this revision. It knows nothing of the plan's content, and of a

@@ -43,8 +43,8 @@ func TestID(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			id := ID(tc.revision, "content", 0)
 			suffix, found := strings.CutPrefix(id, tc.want)
-			if !found || len(suffix) != 8 || strings.Trim(suffix, "0123456789abcdef") != "" {
-				t.Errorf("%s got %q, want %q and 8 hex digits", tc.reason, id, tc.want)
+			if !found || len(suffix) != 32 || strings.Trim(suffix, "0123456789abcdef") != "" {
+				t.Errorf("%s got %q, want %q and 32 hex digits", tc.reason, id, tc.want)
 			}
 			if !HasContent(id, "content", 0) || HasContent(id, "content", 1) || HasContent(id, "other", 0) {
 				t.Errorf("%q is not known to be of its content alone", id)

@@ -29,10 +29,10 @@ type offering struct {
 }
 
 var offerings = map[string]offering{
-	sourcev1.OCIRepositoryKind: {ociSpec, ociPublish, "^latest@sha256:[0-9a-f]{64}$", "^plan-latest-[0-9a-f]{10}-[0-9a-f]{8}$"},
-	sourcev1.BucketKind:        {bucketSpec, bucketPublish, "^sha256:[0-9a-f]{64}$", "^plan-[0-9a-f]{10}-[0-9a-f]{8}$"},
+	sourcev1.OCIRepositoryKind: {ociSpec, ociPublish, "^latest@sha256:[0-9a-f]{64}$", "^plan-latest-[0-9a-f]{10}-[0-9a-f]{32}$"},
+	sourcev1.BucketKind:        {bucketSpec, bucketPublish, "^sha256:[0-9a-f]{64}$", "^plan-[0-9a-f]{10}-[0-9a-f]{32}$"},
 	sourcev1.ExternalArtifactKind: {
-		func(*story.Story, source.Object) {}, externalPublish, "^latest@sha256:[0-9a-f]{64}$", "^plan-latest-[0-9a-f]{10}-[0-9a-f]{8}$",
+		func(*story.Story, source.Object) {}, externalPublish, "^latest@sha256:[0-9a-f]{64}$", "^plan-latest-[0-9a-f]{10}-[0-9a-f]{32}$",
 	},
 }
 

@@ -87,7 +87,7 @@ func (f *former) held(name, why string) {
 	var tf *infrav1.Terraform
 	f.Eventually(func(g Gomega) {
 		tf = f.object(name)
-		g.Expect(tf.Status.Plan.Pending).To(MatchRegexp(`^plan-main-[0-9a-f]{10}-[0-9a-f]{8}$`), name)
+		g.Expect(tf.Status.Plan.Pending).To(MatchRegexp(`^plan-main-[0-9a-f]{10}-[0-9a-f]{32}$`), name)
 		g.Expect(conditions.GetReason(tf, meta.ReadyCondition)).To(Equal(infrav1.ReasonPlannedWithChanges))
 		g.Expect(conditions.GetMessage(tf, meta.ReadyCondition)).To(And(ContainSubstring("set approvePlan: "), ContainSubstring(why)))
 		g.Expect(conditions.Has(tf, meta.ReconcilingCondition)).To(BeFalse())

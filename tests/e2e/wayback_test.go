@@ -107,7 +107,7 @@ func (w *wayBack) knowsTheStatus() {
 		w.Expect(reasons[c.Type]).To(ContainElement(c.Reason), c.Type)
 	}
 	st := &w.tf.Status
-	w.Expect(st.Plan.Pending).To(MatchRegexp("^" + plan.LegacyID(st.LastPlannedRevision) + "-[0-9a-f]{8}$"))
+	w.Expect(st.Plan.Pending).To(MatchRegexp("^" + plan.LegacyID(st.LastPlannedRevision) + "-[0-9a-f]{32}$"))
 	w.Expect(st.Plan.LastApplied).To(HavePrefix(plan.LegacyID(st.LastAppliedRevision) + "-"))
 	w.Expect(st.Inventory.Entries).To(HaveLen(1))
 	w.Expect(st.AvailableOutputs).To(Equal([]string{"answer", "greeting"}))
