@@ -199,7 +199,8 @@ func FileDigest(name string, content io.Reader) (string, error) {
 }
 
 var (
-	approved   = asYAML(`plan-[^\s"'#]*[0-9a-f]{8,}`)
+	// approved is an id without what a shell or YAML would understand: the line may stand in a script.
+	approved   = asYAML(`plan-[\p{L}\p{N}._/+@-]*[0-9a-f]{8,}`)
 	unapproved = `|` + asYAML(`manual`) + `|""|''|`
 	// approvalLine says nothing but which plan is approved, or that none is. With anything else in it, it counts.
 	approvalLine = regexp.MustCompile(`(?m)^[ \t]*(?:` + asYAML(`approvePlan`) + `|` + asYAML(regexp.QuoteMeta(v1alpha2.ApprovePlanAnnotation)) +

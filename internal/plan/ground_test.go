@@ -115,7 +115,8 @@ func TestFileDigest_LeavesOutWhatApproves(t *testing.T) {
 		"from manual":  {"in either way", "net.yaml", object + "  approvePlan: manual\n", object + "  approvePlan:\n", true},
 		"value":        {"any other value counts, though it may look like an id", "p.yaml", "path: /spec/name\nvalue: plan-app-00000001\n", "path: /spec/name\nvalue: plan-app-00000002\n", false},
 		"open quote":   {"it would swallow what follows", "p.yaml", "env: prod # \"\n", "approvePlan: \"plan-a-00000001\nenv: prod # \"\n", false},
-		"no id":        {"a token has the form of one", "net.yaml", object, object + "  approvePlan: plan-$(evil)\n", false},
+		"script":       {"what a shell would do counts", "job.yaml", "run: |\n  a\n", "run: |\n  a\n  approvePlan: plan-$(evil)-00000001\n", false},
+		"no id":        {"a token has the form of one", "net.yaml", object, object + "  approvePlan: plan-main\n", false},
 		"mode":         {"it approves more than a plan", "net.yaml", object, object + "  approvePlan: auto\n", false},
 		"with more":    {"a line with anything else in it counts", "play.yaml", object, object + "  - shell: evil # approvePlan: plan-main-00000001\n", false},
 		"with a sting": {"nor may anything follow", "play.yaml", object, object + "  approvePlan: plan-main-00000001 # evil\n", false},
@@ -132,7 +133,7 @@ func TestFileDigest_LeavesOutWhatApproves(t *testing.T) {
 	}
 }
 
-func planFile(t *testing.T, entries ...[2]string) []byte {
+func planFile(t testing.TB, entries ...[2]string) []byte {
 	t.Helper()
 	var file bytes.Buffer
 	archive := zip.NewWriter(&file)
@@ -164,4 +165,21 @@ func TestSources(t *testing.T) {
 
 	_, err = Sources(planFile(t, [2]string{"tfconfig/m-/main.tf", "a"}, [2]string{"tfconfig/m-/main.tf", "b"}))
 	g.Expect(err).To(MatchError("read the plan file: it holds tfconfig/m-/main.tf twice"), "nobody knows which of them is applied")
+}
+
+func FuzzSources(f *testing.F) {
+	f.Add([]byte("{}"))
+	f.Add(planFile(f, [2]string{"tfplan", "x"}, [2]string{"tfconfig/m-/main.tf", "a"}))
+	f.Add(planFile(f, [2]string{"tfconfig/m-/main.tf", "a"}, [2]string{"tfconfig/m-/main.tf", "b"}))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		found, err := Sources(file)
+		if err != nil && found != nil {
+			t.Errorf("sources beside the error %v", err)
+		}
+		for name, sum := range found {
+			if len(sum) != 64 || !strings.HasPrefix(name, "tfconfig/") {
+				t.Errorf("%q has the digest %q", name, sum)
+			}
+		}
+	})
 }
