@@ -177,7 +177,7 @@ func (d *door) stored(t *testing.T, w *approvalWorld) *infrav1.Terraform {
 		return w.stored(t, d.before)
 	}
 	tf := w.stored(t, d.before, func(tf *infrav1.Terraform) { tf.Finalizers = []string{infrav1.Finalizer} })
-	NewWithT(t).Expect(w.people[editor].Delete(t.Context(), tf)).To(Succeed())
+	NewWithT(t).Expect(w.people[approver].Delete(t.Context(), tf)).To(Succeed())
 	NewWithT(t).Expect(api.Client.Get(t.Context(), client.ObjectKeyFromObject(tf), tf)).To(Succeed())
 	return tf
 }
@@ -210,8 +210,14 @@ var strictDoors = map[string]door{
 	"protect nothing":           {protects("a"), spec(func(s *infrav1.TerraformSpec) { s.Approval = nil }), "spec.approval.protect", inStored},
 	"manual in a deletion":      {heldDestroy, approvePlan("manual"), "leaving spec.approvePlan: safe", inEnding},
 	"no mode in a deletion":     {heldDestroy, approvePlan(""), "leaving spec.approvePlan: safe", inEnding},
-	"disable in a deletion":     {heldDestroy, approvePlan("disable"), "leaving spec.approvePlan: safe", inEnding},
+	"the path in a deletion":    {destroys, spec(func(s *infrav1.TerraformSpec) { s.Path = "./other" }), "a change of spec.path during a deletion", inEnding},
+	"a backend in a deletion": {destroys, spec(func(s *infrav1.TerraformSpec) {
+		s.BackendConfig = &infrav1.BackendConfigSpec{SecretSuffix: "prod"}
+	}), "a change of spec.backendConfig during a deletion", inEnding},
+	"disable in a deletion": {heldDestroy, approvePlan("disable"), "leaving spec.approvePlan: safe", inEnding},
 }
+
+func destroys(tf *infrav1.Terraform) { tf.Spec.DestroyResourcesOnDeletion = true }
 
 func heldDestroy(tf *infrav1.Terraform) {
 	tf.Spec.ApprovePlan, tf.Spec.DestroyResourcesOnDeletion = "safe", true
@@ -308,6 +314,8 @@ func refusesUnreject(t *testing.T, w *approvalWorld) {
 	old := w.stored(t, annotated(infrav1.RejectPlanAnnotation, "plan-gone"))
 	another := old.DeepCopy()
 	another.Status.Plan.Pending = planID
+	g.Expect(w.patch(t, editor, old, annotated(infrav1.RejectPlanAnnotation, planID))).NotTo(Succeed(), "the first is not noted")
+	another.Status.RejectedIDs = []string{"plan-gone"}
 	g.Expect(asController(t).Status().Patch(t.Context(), another, client.MergeFrom(old))).To(Succeed())
 	g.Expect(w.patch(t, editor, another, forget)).To(MatchError(ContainSubstring("the removal of "+infrav1.RejectPlanAnnotation)), "that plan may come back")
 	g.Expect(w.patch(t, editor, another, annotated(infrav1.RejectPlanAnnotation, "plan-else"))).To(MatchError(ContainSubstring("the removal of " + infrav1.RejectPlanAnnotation)))
@@ -416,6 +424,8 @@ func leavesFree(t *testing.T, w *approvalWorld) {
 	NewWithT(t).Expect(w.patch(t, editor, ending.stored(t, w), spec(func(s *infrav1.TerraformSpec) {
 		s.ApprovePlan, s.DestroyResourcesOnDeletion = "manual", false
 	}))).To(Succeed(), "a deletion that no longer destroys")
+	ending.before = destroys
+	NewWithT(t).Expect(w.patch(t, editor, ending.stored(t, w), spec(func(s *infrav1.TerraformSpec) { s.Suspend = true }))).To(Succeed(), "a pause of a deletion")
 }
 
 // letsControllerWork: its account has no verb approve, and needs none.

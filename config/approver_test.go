@@ -91,6 +91,11 @@ func TestApprovalPolicy_TheApproverIsStampedAndCantBeForged(t *testing.T) {
 		g.Expect(w.patch(t, editor, tf, func(tf *infrav1.Terraform) {
 			tf.Annotations = map[string]string{infrav1.ApprovedByAnnotation: "bob"}
 		})).To(refused, "nor is it given to another")
+		g.Expect(w.patch(t, editor, tf, func(tf *infrav1.Terraform) { tf.Annotations = nil })).To(refused, "the id may be new, and be its approval")
+		spent := tf.DeepCopy()
+		spent.Status.SpentIDs = []string{"plan-old"}
+		g.Expect(asController(t).Status().Patch(t.Context(), spent, client.MergeFrom(tf))).To(Succeed())
+		tf = spent
 		g.Expect(w.patch(t, editor, tf, func(tf *infrav1.Terraform) { tf.Annotations = nil })).To(Succeed())
 		g.Expect(w.patch(t, editor, tf, annotated(infrav1.ApprovedByAnnotation, editor))).To(refused, "what is left is nobody's")
 	})

@@ -31,10 +31,27 @@ func (r *TerraformReconciler) settle(ctx context.Context, tf *infrav1.Terraform,
 			run = full
 		}
 	}
-	decide.Settle(tf, run, o.now, r.ApprovalTTL)
+	decide.Settle(tf, believed(tf, run), o.now, r.ApprovalTTL)
 	o.settled, o.run = run, nil
 	r.grants.giveBack(tf.UID)
 	return nil
+}
+
+// believed is a finished run as it counts: one that reports a plan under an id which does not stand for that plan has failed.
+func believed(tf *infrav1.Terraform, run *infrav1.TerraformRun) *infrav1.TerraformRun {
+	if p := run.Status.Plan; p == nil || p.ID == "" || run.Spec.Operation != infrav1.OperationPlan || fits(tf, run) {
+		return run
+	}
+	refuted := run.DeepCopy()
+	refuted.Status.Phase, refuted.Status.Plan = infrav1.RunFailed, nil
+	refuted.Status.Failure = &infrav1.RunFailure{
+		Reason: infrav1.ReasonTFExecPlanFailed, Message: "the run reports the plan " + run.Status.Plan.ID + ", but other changes than that id stands for",
+	}
+	return refuted
+}
+
+func fits(tf *infrav1.Terraform, run *infrav1.TerraformRun) bool {
+	return run.Status.Plan != nil && plan.Fits(run.Status.Plan, tf.UID, run.Spec.AppliesCompleted)
 }
 
 // fullRun reads a run without the cache; nil when it is gone.
@@ -72,15 +89,16 @@ func (r *TerraformReconciler) observeApproval(ctx context.Context, tf *infrav1.T
 	return r.observeEarlier(ctx, tf, o)
 }
 
+// planOf is the plan that a run has made; nil when that is gone, or the run reports another one under its id.
 func (r *TerraformReconciler) planOf(ctx context.Context, tf *infrav1.Terraform, run string) (*infrav1.RunPlan, error) {
 	if run == "" {
 		return nil, nil
 	}
 	full, err := r.fullRun(ctx, tf, run)
-	if full == nil {
+	if full == nil || !fits(tf, full) {
 		return nil, err
 	}
-	return full.Status.Plan, err
+	return full.Status.Plan, nil
 }
 
 // observeEarlier looks for a token that names an earlier plan of the history, and holds it against the pending one.
@@ -121,7 +139,7 @@ func (o *observation) earlierPlan(tf *infrav1.Terraform) (*infrav1.TerraformRun,
 			continue
 		}
 		for i := range o.runs {
-			if made(&o.runs[i], token.text) && o.runs[i].Spec.AppliesCompleted == st.AppliesCompleted {
+			if made(&o.runs[i], token.text) && fits(tf, &o.runs[i]) && o.runs[i].Spec.AppliesCompleted == st.AppliesCompleted {
 				return &o.runs[i], token.how
 			}
 		}

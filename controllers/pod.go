@@ -105,12 +105,13 @@ func RunnerAccount(run *infrav1.TerraformRun) string {
 func BuildPod(in PodInput) *corev1.Pod {
 	spec := in.Run.Spec.Terraform.DeepCopy()
 	grace := int64(spec.GetTerminationGrace().Seconds())
-	automount := true
+	automount, links := true, false // by a Service of the name kubernetes a tenant would be the API server of all runners
 	pod := &corev1.Pod{
 		ObjectMeta: podMetadata(in, spec.RunnerPodTemplate.Metadata),
 		Spec: corev1.PodSpec{
 			ServiceAccountName:            RunnerAccount(in.Run),
 			AutomountServiceAccountToken:  &automount,
+			EnableServiceLinks:            &links,
 			RestartPolicy:                 corev1.RestartPolicyNever,
 			Hostname:                      in.Run.Spec.Hostname,
 			TerminationGracePeriodSeconds: &grace,

@@ -117,7 +117,7 @@ func (a *applier) prepareApply(ctx context.Context) error {
 
 // warranted holds what the plan file says against the order. Digests of another key are none of ours: a lost key costs a new plan.
 func (a *applier) warranted(described *v1alpha2.RunPlan, changes *plan.Changes) error {
-	if !plan.HasContent(described.ID, described.Content, a.run.Spec.AppliesCompleted) {
+	if !plan.HasContent(described.ID, described.Content, a.owner.UID, a.run.Spec.AppliesCompleted) {
 		return fail(v1alpha2.ReasonPlanNotApplicable, fmt.Errorf("the stored plan %s does not hold the changes of plan %s", described.Digest, described.ID))
 	}
 	made := *described

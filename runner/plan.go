@@ -42,7 +42,7 @@ func (p *planner) plan(ctx context.Context) error {
 		p.report.set(func(s *v1alpha2.TerraformRunStatus) { s.Plan = &v1alpha2.RunPlan{Short: changes.Summary().String()} })
 		return nil
 	}
-	id := plan.ID(p.run.Spec.Source.Revision, changes.Content(), p.run.Spec.AppliesCompleted)
+	id := plan.ID(p.run.Spec.Source.Revision, changes.Content(), p.owner.UID, p.run.Spec.AppliesCompleted)
 	p.stored, err = p.collect(id, made, before)
 	if err != nil {
 		return fail(v1alpha2.ReasonTFExecPlanFailed, err)

@@ -352,10 +352,6 @@ type Approval struct {
 	// +optional
 	Changes []string `json:"changes,omitempty"`
 
-	// Content is the digest of all the changes of that plan and of what they rest on, as its run has it; "" when that was gone.
-	// +optional
-	Content string `json:"content,omitempty"`
-
 	// CoveredPlan is the id of a later plan that it covers.
 	// +optional
 	CoveredPlan string `json:"coveredPlan,omitempty"`

@@ -49,28 +49,29 @@ func Asked(tf *v1alpha2.Terraform, match func(token string) Match) v1alpha2.Appr
 	return ""
 }
 
-// Reject notes, in the status in memory, that a person rejects the pending plan. That takes an approval back, for later plans as well, and holds for
-// that plan until the annotation is away, whatever else is pending, or rejected, in the meantime.
+// Reject notes, in the status in memory, which plan a person rejects, be it pending or not. That takes an approval of it, or one that covers it,
+// back, for later plans as well, and holds for that plan until the annotation is away, whatever else is pending, or rejected, in the meantime.
 func Reject(tf *v1alpha2.Terraform) {
 	st := &tf.Status
 	id := tf.Annotations[v1alpha2.RejectPlanAnnotation]
 	if id == "" {
 		st.RejectedIDs = nil
-	}
-	if !Rejected(tf) {
 		return
 	}
-	st.Approval = nil
-	if !slices.Contains(st.RejectedIDs, st.Plan.Pending) && len(st.RejectedIDs) < maxRejected {
-		st.RejectedIDs = append(st.RejectedIDs, st.Plan.Pending)
+	if !slices.Contains(st.RejectedIDs, id) && len(st.RejectedIDs) < maxRejected {
+		st.RejectedIDs = append(st.RejectedIDs, id)
+	}
+	if a := st.Approval; a != nil && (rejected(st, a.PlanID) || rejected(st, a.CoveredPlan)) {
+		st.Approval = nil
 	}
 }
 
-// Rejected says whether a person has rejected the pending plan. When as many were as are kept, every plan is, until the annotation is away:
-// none may be forgotten for another.
-func Rejected(tf *v1alpha2.Terraform) bool {
-	id, ids := tf.Status.Plan.Pending, tf.Status.RejectedIDs
-	return id != "" && (tf.Annotations[v1alpha2.RejectPlanAnnotation] == id || slices.Contains(ids, id) || len(ids) >= maxRejected)
+// Rejected says whether a person has rejected the pending plan.
+func Rejected(tf *v1alpha2.Terraform) bool { return rejected(&tf.Status, tf.Status.Plan.Pending) }
+
+// rejected: when as many ids as are kept were rejected, every plan is, until the annotation is away: none may be forgotten for another.
+func rejected(st *v1alpha2.TerraformStatus, id string) bool {
+	return id != "" && (slices.Contains(st.RejectedIDs, id) || len(st.RejectedIDs) >= maxRejected)
 }
 
 // Approve records, in memory, that the pending plan is approved. The record covers the changes of that plan; removing the
@@ -81,7 +82,6 @@ func Approve(tf *v1alpha2.Terraform, how v1alpha2.ApprovalHow, made *v1alpha2.Ru
 		PlanID: tf.Status.Plan.Pending, How: how, By: tf.Annotations[v1alpha2.ApprovedByAnnotation], At: metav1.NewTime(now),
 	}
 	if made != nil && made.ID == approval.PlanID {
-		approval.Content = made.Content
 		for _, c := range made.Changes {
 			approval.Changes = append(approval.Changes, c.Digest)
 		}
@@ -125,14 +125,7 @@ func outside(approved []string, made *v1alpha2.RunPlan) []string {
 // That is the rest of a half-failed apply, the same plan made anew, or a new revision with the same changes.
 func (s settlement) cover(made *v1alpha2.RunPlan) {
 	approval := s.tf.Status.Approval
-	if approval == nil {
-		return
-	}
-	if approval.PlanID == made.ID {
-		s.sameID(made)
-		return
-	}
-	if len(approval.Changes) == 0 {
+	if approval == nil || approval.PlanID == made.ID || len(approval.Changes) == 0 {
 		return
 	}
 	approval.CoveredPlan = ""
@@ -144,16 +137,6 @@ func (s settlement) cover(made *v1alpha2.RunPlan) {
 	default:
 		s.tf.Status.RefusedApproval = &v1alpha2.RefusedApproval{PlanID: approval.PlanID, Changes: uncovered}
 	}
-}
-
-// sameID: an id is short, and can be met by two plans on purpose. Then it is no name for either.
-func (s settlement) sameID(made *v1alpha2.RunPlan) {
-	st := &s.tf.Status
-	if st.Approval.Content == "" || st.Approval.Content == made.Content {
-		return
-	}
-	st.RefusedApproval = &v1alpha2.RefusedApproval{PlanID: made.ID, Reason: "it was given to another plan with that id"}
-	st.Approval, st.SpentIDs = nil, append(st.SpentIDs, made.ID)
 }
 
 // useUp ends the approval when what it covers has been applied: the same changes a second time are asked for again.
@@ -180,7 +163,7 @@ func spent(st *v1alpha2.TerraformStatus, id string) bool { return slices.Contain
 
 // Void says whether a token that names an earlier plan approves no other: it is spent, or that plan was rejected.
 func Void(st *v1alpha2.TerraformStatus, id string) bool {
-	return spent(st, id) || slices.Contains(st.RejectedIDs, id)
+	return spent(st, id) || rejected(st, id)
 }
 
 // Approved says whether the pending plan is approved by a person.

@@ -24,13 +24,16 @@ func TestReject_TakesTheApprovalBack(t *testing.T) {
 	tf.Status.Approval = &v1alpha2.Approval{PlanID: "plan-x", Changes: []string{"a"}, At: metav1.NewTime(now)}
 	g.Expect(at("plan-x", "plan-else")).To(BeFalse(), "another plan is meant")
 	g.Expect(tf.Status.Approval).NotTo(BeNil())
+	g.Expect(at("plan-z", "plan-x")).To(BeFalse(), "that plan is not pending")
+	g.Expect(tf.Status.Approval).To(BeNil(), "but its approval is there, and covers no later plan any more")
+	tf.Status.Approval = &v1alpha2.Approval{PlanID: "plan-before", CoveredPlan: "plan-x", Changes: []string{"a"}, At: metav1.NewTime(now)}
 	g.Expect(at("plan-x", "plan-x")).To(BeTrue())
-	g.Expect(tf.Status.Approval).To(BeNil(), "so that it covers no later plan either")
+	g.Expect(tf.Status.Approval).To(BeNil(), "nor does one that covers it")
 	g.Expect(Asked(tf, exact)).To(BeEmpty(), "the token is still there")
 	g.Expect(at("plan-y", "plan-x")).To(BeFalse(), "a later plan may be approved")
 	g.Expect(at("plan-y", "plan-y")).To(BeTrue(), "or rejected")
 	g.Expect(at("plan-x", "plan-y")).To(BeTrue(), "the first is back, and the annotation is about the second")
-	g.Expect(tf.Status.RejectedIDs).To(Equal([]string{"plan-x", "plan-y"}))
+	g.Expect(tf.Status.RejectedIDs).To(Equal([]string{"plan-else", "plan-x", "plan-y"}))
 	g.Expect(at("plan-x", "")).To(BeFalse(), "who may approve has taken it back")
 	g.Expect(Asked(tf, exact)).To(Equal(v1alpha2.ApprovalByAnnotation))
 
@@ -42,31 +45,4 @@ func TestReject_TakesTheApprovalBack(t *testing.T) {
 	g.Expect(tf.Status.RejectedIDs).To(ContainElement("plan-a"), "none is forgotten for another")
 	g.Expect(at("plan-y", "plan-t")).To(BeTrue(), "then none is approved")
 	g.Expect(at("plan-y", "")).To(BeFalse(), "until the annotation is taken away")
-}
-
-func TestSettle_TwoPlansWithOneIDAreNotApprovedByIt(t *testing.T) {
-	cases := map[string]struct {
-		reason, content string
-		approved        bool
-	}{
-		"the same":  {"it was made anew", "approved", true},
-		"unknown":   {"its run was gone when it was approved", "", true},
-		"different": {"somebody has looked for one", "other", false},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			g := NewWithT(t)
-			tf := activeTerraform()
-			tf.Annotations = map[string]string{v1alpha2.ApprovePlanAnnotation: "plan-new"}
-			tf.Status.Approval = &v1alpha2.Approval{PlanID: "plan-new", How: v1alpha2.ApprovalByAnnotation, Content: c.content}
-			Settle(tf, finishedRun(v1alpha2.OperationPlan, v1alpha2.RunSucceeded, withChanges, func(run *v1alpha2.TerraformRun) {
-				run.Status.Plan.Content = "approved"
-			}), now, day)
-			g.Expect(Approved(&tf.Status)).To(Equal(c.approved), c.reason)
-			if !c.approved {
-				g.Expect(tf.Status.RefusedApproval).To(HaveField("Reason", "it was given to another plan with that id"))
-				g.Expect(Asked(tf, func(string) Match { return MatchExact })).To(BeEmpty(), "the token does not approve it either")
-			}
-		})
-	}
 }

@@ -38,9 +38,6 @@ func notApproved(approval *v1alpha2.Approval, made *v1alpha2.RunPlan) string {
 	if uncovered := outside(approval.Changes, made); len(uncovered) > 0 && (covered || len(approval.Changes) > 0) {
 		return "the approval of " + approval.PlanID + " does not cover " + strings.Join(uncovered, ", ")
 	}
-	if !covered && approval.Content != "" && approval.Content != made.Content {
-		return "the approval is for another plan with that id"
-	}
 	if covered && (approval.CoveredPlan != made.ID || len(made.Changes) == 0) {
 		return "the approval is for " + approval.PlanID
 	}

@@ -46,7 +46,6 @@ func TestUnwarranted(t *testing.T) {
 		"protected, approved": {"a person has seen it", &v1alpha2.Approval{How: annotation, PlanID: "plan-old", Changes: []string{"x"}}, false, []string{"a.b"}, ends("x"), ""},
 		"approved":            {"exactly that", &v1alpha2.Approval{How: annotation, PlanID: "plan-old", Changes: []string{"x", "y"}}, true, nil, ends("x", "y"), ""},
 		"approved, large":     {"its changes were too many to be told: the id has to do", &v1alpha2.Approval{How: annotation, PlanID: "plan-old"}, false, nil, ends("x"), ""},
-		"same id":             {"two plans can have one id, on purpose", &v1alpha2.Approval{How: annotation, PlanID: "plan-old", Content: "other"}, false, nil, ends("x"), "another plan with that id"},
 		"another change":      {"nobody has seen it", &v1alpha2.Approval{How: annotation, PlanID: "plan-old", Changes: []string{"x"}}, false, nil, ends("x", "z"), "does not cover at.z"},
 		"covered":             {"the rest of what was approved", &v1alpha2.Approval{How: annotation, PlanID: "plan-older", CoveredPlan: "plan-old", Changes: []string{"x", "y"}}, false, nil, ends("y"), ""},
 		"said to be covered":  {"it is not", &v1alpha2.Approval{How: annotation, PlanID: "plan-older", CoveredPlan: "plan-old", Changes: []string{"x"}}, false, nil, ends("z"), "does not cover at.z"},

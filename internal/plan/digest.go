@@ -31,14 +31,19 @@ func (c *Changes) Digests() []string {
 	return slices.Compact(digests)
 }
 
-// Content stands for all the changes together, and what they rest on: hex SHA-256 over the sorted digests and those of the ground. Two
+// Content stands for all the changes together, and what they rest on: hex SHA-256 over their digests, sorted, each once. Two
 // plans of one object with the same content do the same.
 func (c *Changes) Content() string {
 	digests := c.Digests()
 	for _, part := range c.Ground {
-		digests = append(digests, part.Name+" "+part.Digest)
+		digests = append(digests, part.Digest)
 	}
-	sum := sha256.Sum256([]byte(strings.Join(digests, "\n")))
+	return contentOf(digests)
+}
+
+func contentOf(digests []string) string {
+	digests = slices.Sorted(slices.Values(digests))
+	sum := sha256.Sum256([]byte(strings.Join(slices.Compact(digests), "\n")))
 	return hex.EncodeToString(sum[:])
 }
 

@@ -29,7 +29,7 @@ const onePlan = `{"format_version":"1.2","resource_changes":[{
 	"action_invocations":[{"address":"action.x.y","config_values":{"k":"v"},
 		"lifecycle_action_trigger":{"triggering_resource_address":"a.b","action_trigger_event":"AfterCreate"}}]}`
 
-func contentOf(t *testing.T, text string, key []byte) string {
+func contentIn(t *testing.T, text string, key []byte) string {
 	t.Helper()
 	p, err := Decode([]byte(text))
 	if err != nil {
@@ -77,14 +77,14 @@ func TestDigest_ChangesWithWhatIsShown(t *testing.T) {
 		"invocation config": {"With other arguments.", `{"k":"v"}`, `{"k":"w"}`},
 		"invocation moment": {"At another time.", `AfterCreate`, `BeforeCreate`},
 	}
-	base := contentOf(t, onePlan, testKey)
+	base := contentIn(t, onePlan, testKey)
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			altered := strings.Replace(onePlan, tc.old, tc.now, 1)
 			if altered == onePlan {
 				t.Fatalf("%s is not in the plan", tc.old)
 			}
-			if contentOf(t, altered, testKey) == base {
+			if contentIn(t, altered, testKey) == base {
 				t.Errorf("%s The digest stayed the same.", tc.reason)
 			}
 		})
@@ -100,27 +100,27 @@ func TestDigest_StaysWithWhatIsTheSame(t *testing.T) {
 		"formatting":             {"Blanks are no content.", `,`, " ,\n\t"},
 		"escapes":                {"An escaped character is the same character.", `"x"`, `"\u0078"`},
 	}
-	base := contentOf(t, onePlan, testKey)
+	base := contentIn(t, onePlan, testKey)
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			altered := strings.Replace(onePlan, tc.old, tc.now, 1)
 			if altered == onePlan {
 				t.Fatalf("%s is not in the plan", tc.old)
 			}
-			if contentOf(t, altered, testKey) != base {
+			if contentIn(t, altered, testKey) != base {
 				t.Errorf("%s The digest changed.", tc.reason)
 			}
 		})
 	}
 	update := strings.Replace(onePlan, `["delete","create"]`, `["update"]`, 1)
 	drifted := strings.Replace(update, `"before":{"id":"1"`, `"before":{"id":"2"`, 1)
-	if contentOf(t, update, testKey) != contentOf(t, drifted, testKey) {
+	if contentIn(t, update, testKey) != contentIn(t, drifted, testKey) {
 		t.Error("an update is judged by where it ends, but another start changed its digest")
 	}
 }
 
 func TestDigest_IsKeyed(t *testing.T) {
-	if contentOf(t, onePlan, testKey) == contentOf(t, onePlan, []byte("another key")) {
+	if contentIn(t, onePlan, testKey) == contentIn(t, onePlan, []byte("another key")) {
 		t.Error("the key makes no difference, so values can be tried against a digest")
 	}
 	p, err := Decode([]byte(onePlan))
@@ -144,7 +144,7 @@ func TestDigest_OfRealPlans(t *testing.T) {
 			if len(c.Digests()) != len(c.Entries) {
 				t.Errorf("%d digests for %d changes", len(c.Digests()), len(c.Entries))
 			}
-			if contentOf(t, reversed(t, data), testKey) != c.Content() {
+			if contentIn(t, reversed(t, data), testKey) != c.Content() {
 				t.Error("the order of keys makes a difference")
 			}
 			checkEveryLeafCounts(t, name)

@@ -3,14 +3,10 @@ package plan
 import (
 	"archive/zip"
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -126,13 +122,23 @@ func localModules(m *tfjson.ConfigModule, at string) []string {
 		source := strings.ReplaceAll(call.Source, `\`, "/")
 		switch {
 		case strings.HasPrefix(source, "./"), strings.HasPrefix(source, "../"):
-			folder := path.Join(at, source)
+			folder := within(at, source)
 			folders = append(append(folders, folder), localModules(call.Module, folder)...)
 		case strings.HasPrefix(source, "/"), strings.Contains(source, "file:"):
 			folders = append(folders, "/")
 		}
 	}
 	return folders
+}
+
+// within is where a path leads from a folder of the artifact, as a path from the artifact's root; the root itself for one that leads out of it, and
+// perhaps in again.
+func within(folder, source string) string {
+	steps := path.Join(".", strings.TrimPrefix(folder, "/"), source)
+	if steps == ".." || strings.HasPrefix(steps, "../") {
+		return "/"
+	}
+	return path.Join("/", steps)
 }
 
 // sourcesFolder is where the engines put the modules' files into a plan file, each as m-<key of the module>/<name>.
@@ -173,47 +179,4 @@ func digestOf(entry *zip.File) (string, error) {
 	}
 	defer func() { _ = content.Close() }()
 	return FileDigest("", content)
-}
-
-// maxApproving bounds the YAML files in which a plan can be approved, in bytes.
-const maxApproving = 1 << 20
-
-// FileDigest is hex SHA-256 of a file's content. Of a file in YAML, up to 1 MiB, what approves a plan is left out: who keeps the Terraform
-// object beside the module approves there.
-func FileDigest(name string, content io.Reader) (string, error) {
-	sum := sha256.New()
-	if ext := path.Ext(name); ext == ".yaml" || ext == ".yml" {
-		text, err := io.ReadAll(io.LimitReader(content, maxApproving))
-		if err != nil {
-			return "", err
-		}
-		if len(text) < maxApproving {
-			text = withoutApproval(text)
-		}
-		content = io.MultiReader(bytes.NewReader(text), content)
-	}
-	if _, err := io.Copy(sum, content); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
-var (
-	// approved is an id without what a shell or YAML would understand: the line may stand in a script.
-	approved   = asYAML(`plan-[\p{L}\p{N}._/+@-]*[0-9a-f]{8,}`)
-	unapproved = `|` + asYAML(`manual`) + `|""|''|`
-	// approvalLine says nothing but which plan is approved, or that none is. With anything else in it, it counts.
-	approvalLine = regexp.MustCompile(`(?m)^[ \t]*(?:` + asYAML(`approvePlan`) + `|` + asYAML(regexp.QuoteMeta(v1alpha2.ApprovePlanAnnotation)) +
-		`):[ \t]*(?:` + approved + unapproved + `)[ \t\r]*(?:\n|\z)`)
-	// approvalPatch is the same as a JSON patch of kustomize has it.
-	approvalPatch = regexp.MustCompile(`(?m)^([ \t]*(?:- )?path:[ \t]*` +
-		asYAML(`/(?:spec/approvePlan|metadata/annotations/`+regexp.QuoteMeta(strings.ReplaceAll(v1alpha2.ApprovePlanAnnotation, "/", "~1"))+`)`) +
-		`[ \t\r]*\n)[ \t]*value:[ \t]*(?:` + approved + unapproved + `)[ \t\r]*(?:\n|\z)`)
-)
-
-// asYAML is an expression for a text as it is, or in quotes.
-func asYAML(text string) string { return `(?:` + text + `|"` + text + `"|'` + text + `')` }
-
-func withoutApproval(text []byte) []byte {
-	return approvalPatch.ReplaceAll(approvalLine.ReplaceAll(text, nil), []byte("$1"))
 }

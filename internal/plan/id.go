@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 )
 
 const (
@@ -21,23 +25,34 @@ const (
 )
 
 // ID names a plan: plan-<branch>-<first 10 of the revision's hash>-<32 hex digits>, the last part over the plan's content
-// (see Content) and the number of applies completed so far, so that an id never comes back once its plan was applied.
+// (see Content), the object's UID and the number of its applies completed so far, so that an id never comes back once its plan was applied,
+// nor with an object that is made anew.
 //
 // The revision is that of the source: branch@sha1:hash, sha256:hash (Bucket), a bare hash, or branch/hash of old; parts
 // that a revision lacks are left out. The branch stays as it is, slashes included, but for control characters, blanks
 // and bytes that are no UTF-8 (no Git branch has these), and is cut at 200 bytes. Any input gives a usable id.
-func ID(revision, content string, appliesCompleted int64) string {
+func ID(revision, content string, owner types.UID, appliesCompleted int64) string {
 	name := idName(revision)
-	return name.stem + name.digits + name.separator() + contentDigits(content, appliesCompleted)
+	return name.stem + name.digits + name.separator() + contentDigits(content, owner, appliesCompleted)
 }
 
 // HasContent says that an id is one that ID gives a plan of this content, of whatever revision.
-func HasContent(id, content string, appliesCompleted int64) bool {
-	return strings.HasSuffix(id, "-"+contentDigits(content, appliesCompleted))
+func HasContent(id, content string, owner types.UID, appliesCompleted int64) bool {
+	return strings.HasSuffix(id, "-"+contentDigits(content, owner, appliesCompleted))
 }
 
-func contentDigits(content string, appliesCompleted int64) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%d", content, appliesCompleted))
+// Fits says that a plan as its run reports it is the one with that id: its content, and the single changes where they are reported, are
+// what the id stands for. Code of the module may have reported in the runner's place.
+func Fits(made *v1alpha2.RunPlan, owner types.UID, appliesCompleted int64) bool {
+	var digests []string
+	for _, c := range made.Changes {
+		digests = append(digests, c.Digest)
+	}
+	return HasContent(made.ID, made.Content, owner, appliesCompleted) && (len(digests) == 0 || contentOf(digests) == made.Content)
+}
+
+func contentDigits(content string, owner types.UID, appliesCompleted int64) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d", content, owner, appliesCompleted))
 	return hex.EncodeToString(sum[:contentBytes])
 }
 

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/terraform-controller/terraform-controller/tests/compat"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
 )
 
 const (
@@ -41,12 +43,12 @@ func TestID(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			id := ID(tc.revision, "content", 0)
+			id := ID(tc.revision, "content", "uid", 0)
 			suffix, found := strings.CutPrefix(id, tc.want)
 			if !found || len(suffix) != 32 || strings.Trim(suffix, "0123456789abcdef") != "" {
 				t.Errorf("%s got %q, want %q and 32 hex digits", tc.reason, id, tc.want)
 			}
-			if !HasContent(id, "content", 0) || HasContent(id, "content", 1) || HasContent(id, "other", 0) {
+			if !HasContent(id, "content", "uid", 0) || HasContent(id, "content", "uid", 1) || HasContent(id, "other", "uid", 0) {
 				t.Errorf("%q is not known to be of its content alone", id)
 			}
 		})
@@ -63,11 +65,12 @@ func TestID_NeverComesBack(t *testing.T) {
 		seen[id] = what
 	}
 	rev := "main@sha1:" + sha1Hash
-	add("first", ID(rev, "content", 0))
-	add("after an apply", ID(rev, "content", 1))
-	add("other content", ID(rev, "other", 0))
-	add("content that ends in digits", ID(rev, "content\n1", 0))
-	if ID(rev, "content", 0) != ID(rev, "content", 0) {
+	add("first", ID(rev, "content", "uid", 0))
+	add("after an apply", ID(rev, "content", "uid", 1))
+	add("of another object", ID(rev, "content", "other", 0))
+	add("other content", ID(rev, "other", "uid", 0))
+	add("content that ends in digits", ID(rev, "content\n1", "uid", 0))
+	if ID(rev, "content", "uid", 0) != ID(rev, "content", "uid", 0) {
 		t.Error("an id is not stable")
 	}
 }
@@ -105,14 +108,14 @@ func TestMatches(t *testing.T) {
 	)
 	git := "main@sha1:" + sha1Hash
 	bucket := "sha256:" + sha256Hash
-	gitID, bucketID := ID(git, "c", 3), ID(bucket, "c", 3)
+	gitID, bucketID := ID(git, "c", "uid", 3), ID(bucket, "c", "uid", 3)
 	cases := map[string]struct {
 		reason, token, id, revision string
 		want                        Match
 	}{
 		"id":                 {"Copied from the plan that was read.", gitID, gitID, git, MatchExact},
-		"other content":      {"Same revision, other plan.", ID(git, "d", 3), gitID, git, MatchNone},
-		"earlier apply":      {"An id never comes back.", ID(git, "c", 2), gitID, git, MatchNone},
+		"other content":      {"Same revision, other plan.", ID(git, "d", "uid", 3), gitID, git, MatchNone},
+		"earlier apply":      {"An id never comes back.", ID(git, "c", "uid", 2), gitID, git, MatchNone},
 		"legacy":             {"As it stands in Git at the swap.", "plan-main-b8e362c206", gitID, git, MatchLegacy},
 		"eight digits":       {"As the incumbent's manual says.", "plan-main-b8e362c2", gitID, git, MatchLegacy},
 		"part of suffix":     {"A shortened id.", gitID[:len(gitID)-3], gitID, git, MatchLegacy},
@@ -130,9 +133,9 @@ func TestMatches(t *testing.T) {
 		"bucket legacy":      {"All the incumbent kept.", "plan-sha256:822", bucketID, bucket, MatchLegacy},
 		"bucket legacy, cut": {"Less than all it kept.", "plan-sha256:82", bucketID, bucket, MatchNone},
 		"bucket shortened":   {"Eight digits of our form.", "plan-822c3dd3", bucketID, bucket, MatchLegacy},
-		"no digit at all":    {"It would approve every commit of the branch.", "plan-user@host@", ID("user@host@sha1:"+sha1Hash, "c", 0), "user@host@sha1:" + sha1Hash, MatchNone},
-		"not hex":            {"A hash that is none cannot be shortened.", "plan-x-zzzzzzzz", ID("x@a:zzzzzzzzzz", "c", 0), "x@a:zzzzzzzzzz", MatchNone},
-		"empty revision":     {"Nothing to go by.", "plan-", ID("", "c", 0), "", MatchNone},
+		"no digit at all":    {"It would approve every commit of the branch.", "plan-user@host@", ID("user@host@sha1:"+sha1Hash, "c", "uid", 0), "user@host@sha1:" + sha1Hash, MatchNone},
+		"not hex":            {"A hash that is none cannot be shortened.", "plan-x-zzzzzzzz", ID("x@a:zzzzzzzzzz", "c", "uid", 0), "x@a:zzzzzzzzzz", MatchNone},
+		"empty revision":     {"Nothing to go by.", "plan-", ID("", "c", "uid", 0), "", MatchNone},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -143,11 +146,40 @@ func TestMatches(t *testing.T) {
 	}
 }
 
+func TestFits(t *testing.T) {
+	made := func() *v1alpha2.RunPlan {
+		content := contentOf([]string{"a", "b"})
+		return &v1alpha2.RunPlan{
+			ID: ID("main@sha1:1", content, "uid", 1), Content: content, Changes: []v1alpha2.PlanChange{{Digest: "b"}, {Digest: "a"}},
+		}
+	}
+	for name, tc := range map[string]struct {
+		reason string
+		change func(*v1alpha2.RunPlan)
+		want   bool
+	}{
+		"honest":        {"it is what the runner reports", func(*v1alpha2.RunPlan) {}, true},
+		"many changes":  {"then they are not listed", func(p *v1alpha2.RunPlan) { p.Changes = nil }, true},
+		"other changes": {"an approval of the id would cover them", func(p *v1alpha2.RunPlan) { p.Changes[0].Digest = "c" }, false},
+		"one more":      {"that one, too", func(p *v1alpha2.RunPlan) { p.Changes = append(p.Changes, v1alpha2.PlanChange{Digest: "c"}) }, false},
+		"other content": {"as the id says", func(p *v1alpha2.RunPlan) { p.Content = contentOf([]string{"c"}) }, false},
+		"both":          {"the id is of another plan", func(p *v1alpha2.RunPlan) { p.Changes, p.Content = p.Changes[:1], contentOf([]string{"b"}) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := made()
+			tc.change(p)
+			if Fits(p, "uid", 1) != tc.want || Fits(p, "uid", 2) || Fits(p, "other", 1) {
+				t.Errorf("%s: want %v", tc.reason, tc.want)
+			}
+		})
+	}
+}
+
 func FuzzID(f *testing.F) {
 	f.Add("main@sha1:"+sha1Hash, "content", int64(0))
 	f.Add("x@y", "", int64(-1))
 	f.Fuzz(func(t *testing.T, revision, content string, applies int64) {
-		id := ID(revision, content, applies)
+		id := ID(revision, content, "uid", applies)
 		if !utf8.ValidString(id) || len(id) > 300 || strings.ContainsFunc(id, unicode.IsControl) {
 			t.Errorf("id %q of %q can't be an annotation's value", id, revision)
 		}

@@ -1,0 +1,116 @@
+package plan
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"path"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/terraform-controller/terraform-controller/api/v1alpha2"
+)
+
+// maxApproving bounds the YAML files in which a plan can be approved, in bytes.
+const maxApproving = 1 << 20
+
+// FileDigest is hex SHA-256 of a file's content. Of a file in YAML, up to 1 MiB, what approves a plan of a Terraform object is left out: who keeps
+// that beside the module approves there.
+func FileDigest(name string, content io.Reader) (string, error) {
+	sum := sha256.New()
+	if ext := path.Ext(name); ext == ".yaml" || ext == ".yml" {
+		text, err := io.ReadAll(io.LimitReader(content, maxApproving))
+		if err != nil {
+			return "", err
+		}
+		if len(text) < maxApproving {
+			text = withoutApproval(text)
+		}
+		content = io.MultiReader(bytes.NewReader(text), content)
+	}
+	if _, err := io.Copy(sum, content); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+var (
+	// approvalLine says nothing but which plan is approved, or that none is. An id has nothing in it that a shell or YAML would understand.
+	approvalLine = regexp.MustCompile(`^( *)["']?(?:approvePlan|` + regexp.QuoteMeta(v1alpha2.ApprovePlanAnnotation) + `)["']?:[ \t]*(?:` +
+		asYAML(`plan-[\p{L}\p{N}._/+@-]*[0-9a-f]{8,}`) + `|` + asYAML(`manual`) + `|""|''|)[ \t\r]*\n?$`)
+	// oddBreak ends a line for YAML, and not for us.
+	oddBreak = regexp.MustCompile(`\r[^\n]|\r\z|[\x{85}\x{2028}\x{2029}]`)
+)
+
+// asYAML is an expression for a text as it is, or in quotes.
+func asYAML(text string) string { return `(?:` + text + `|"` + text + `"|'` + text + `')` }
+
+// withoutApproval leaves out lines that hold spec.approvePlan or the annotation of a Terraform object, as a parser finds them: a line that looks
+// the same may be one of a script.
+func withoutApproval(text []byte) []byte {
+	if oddBreak.Match(text) {
+		return text
+	}
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		var document yaml.Node
+		err := decoder.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			return bytes.Join(lines, nil)
+		}
+		if err != nil {
+			return text
+		}
+		for _, key := range approvalsIn(&document) {
+			if key.Line > len(lines) {
+				continue
+			}
+			if found := approvalLine.FindSubmatch(lines[key.Line-1]); found != nil && len(found[1]) == key.Column-1 {
+				lines[key.Line-1] = nil
+			}
+		}
+	}
+}
+
+// approvalsIn are the keys of what approves a plan in a document.
+func approvalsIn(document *yaml.Node) []*yaml.Node {
+	_, version := entryIn(document, "apiVersion")
+	_, kind := entryIn(document, "kind")
+	if version == nil || kind == nil || !strings.HasPrefix(version.Value, v1alpha2.GroupVersion.Group+"/") || kind.Value != v1alpha2.TerraformKind {
+		return nil
+	}
+	field, _ := entryIn(document, "spec", "approvePlan")
+	annotation, _ := entryIn(document, "metadata", "annotations", v1alpha2.ApprovePlanAnnotation)
+	var found []*yaml.Node
+	for _, key := range []*yaml.Node{field, annotation} {
+		if key != nil {
+			found = append(found, key)
+		}
+	}
+	return found
+}
+
+// entryIn follows keys through the mappings of a document; nil where one of them is not there.
+func entryIn(node *yaml.Node, keys ...string) (key, value *yaml.Node) {
+	if node.Kind == yaml.DocumentNode && len(node.Content) > 0 {
+		node = node.Content[0]
+	}
+	if node.Kind != yaml.MappingNode {
+		return nil, nil
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		if key, value = node.Content[i], node.Content[i+1]; key.Value != keys[0] {
+			continue
+		}
+		if len(keys) == 1 {
+			return key, value
+		}
+		return entryIn(value, keys[1:]...)
+	}
+	return nil, nil
+}
