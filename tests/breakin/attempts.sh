@@ -6,8 +6,8 @@
 #   KUBECONFIG=<the tenant's> attempts.sh NAMESPACE OTHER ARTIFACTS
 #
 # NAMESPACE is the tenant's own, which holds the Terraform objects net (a plan waits), kept (the same, and its runner pod waits for the
-# order to apply it), paused (suspended, its plan approved; the variable "said" is only seen by a provisioner) and doomed (it destroys on
-# deletion), and the account tf-runner. OTHER is another tenant's. ARTIFACTS is the address of the artifact endpoint.
+# order to apply it), paused (suspended, its plan approved; the variable "said" is only seen by a provisioner) doomed (it destroys on
+# deletion) and ending (the same, its deletion is approved and under way), and the account tf-runner. OTHER is another tenant's. ARTIFACTS is the address of the artifact endpoint.
 set -uo pipefail
 
 namespace=$1 other=$2 artifacts=$3
@@ -114,6 +114,8 @@ attempt "have an approval go on to something else that is run" "does not cover t
   carry '{"vars":[{"name":"said","value":"evil"}]}'
 attempt "destroy resources by a deletion" "the verb approve on terraforms is needed" \
   own delete terraform doomed --wait=false
+attempt "have a deletion that was approved destroy something else" "the verb approve on terraforms is needed" \
+  merge terraform ending '{"spec":{"backendConfig":{"secretSuffix":"net","inClusterConfig":true}}}'
 attempt "make a run of one's own" "forbidden" create "
 apiVersion: $group/v1alpha2
 kind: TerraformRun

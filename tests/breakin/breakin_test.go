@@ -109,7 +109,14 @@ func TestBreakIn_EveryAttemptIsRefused(t *testing.T) {
 	s.Create()
 	id := s.Held()
 	like(s, "doomed", func(tf *infrav1.Terraform) { tf.Spec.DestroyResourcesOnDeletion, tf.Spec.Suspend = true, true })
+	ending := like(s, "ending", func(tf *infrav1.Terraform) {
+		tf.Spec.DestroyResourcesOnDeletion, tf.Finalizers = true, []string{"example.com/held"} // there is nothing yet to destroy
+	})
 	kept := like(s, "kept", func(tf *infrav1.Terraform) { tf.Spec.AlwaysCleanupRunnerPod = ptr.To(false) })
+	s.Eventually(func() error {
+		_, err := run(s, boss, kubectl(), "-n", s.Tenant.Namespace, "delete", "terraform", "ending", "--wait=false")
+		return err
+	}).Should(Succeed())
 	approved(s, boss, like(s, "paused", func(*infrav1.Terraform) {}))
 	s.Eventually(func(g Gomega) {
 		g.Expect(system.Client.Get(s.Ctx, client.ObjectKeyFromObject(kept), kept)).To(Succeed())
@@ -130,6 +137,7 @@ func TestBreakIn_EveryAttemptIsRefused(t *testing.T) {
 	t.Logf("figure: break-in: %s", lines[len(lines)-1])
 	s.Expect(s.Get().Status.AppliesStarted).To(BeZero())
 	s.Expect(system.Client.Delete(s.Ctx, kept)).To(Succeed())
+	s.Expect(system.Client.Patch(s.Ctx, ending, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`)))).To(Succeed())
 
 	s.Eventually(func() error {
 		_, err := run(s, boss, kubectl(), "-n", s.Tenant.Namespace, "annotate", "terraform", "net", infrav1.ApprovePlanAnnotation+"="+id)

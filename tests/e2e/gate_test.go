@@ -53,7 +53,7 @@ func TestGate_ApprovalInTheRepositoryOfTheModule(t *testing.T) {
 	for name, tokenFirst := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			const object = "kind: Terraform\nspec:\n  path: ./\n"
+			const object = "apiVersion: infra.contrib.fluxcd.io/v1alpha2\nkind: Terraform\nmetadata:\n  name: net\nspec:\n  path: ./\n"
 			s := story.New(t, system, map[string]string{"main.tf": story.Greeting, "net.yaml": object})
 			s.Create(func(tf *infrav1.Terraform) { tf.Spec.Suspend = tokenFirst })
 			if tokenFirst {
