@@ -96,21 +96,27 @@ func approvalsIn(document *yaml.Node) []*yaml.Node {
 }
 
 // entryIn follows keys through the mappings of a document; nil where one of them is not there.
-func entryIn(node *yaml.Node, keys ...string) (key, value *yaml.Node) {
-	if node.Kind == yaml.DocumentNode && len(node.Content) > 0 {
-		node = node.Content[0]
+func entryIn(document *yaml.Node, keys ...string) (key, value *yaml.Node) {
+	value = document
+	if value.Kind == yaml.DocumentNode && len(value.Content) > 0 {
+		value = value.Content[0]
 	}
-	if node.Kind != yaml.MappingNode {
+	for _, name := range keys {
+		if key, value = child(value, name); key == nil {
+			return nil, nil
+		}
+	}
+	return key, value
+}
+
+func child(mapping *yaml.Node, name string) (key, value *yaml.Node) {
+	if mapping.Kind != yaml.MappingNode {
 		return nil, nil
 	}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		if key, value = node.Content[i], node.Content[i+1]; key.Value != keys[0] {
-			continue
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == name {
+			return mapping.Content[i], mapping.Content[i+1]
 		}
-		if len(keys) == 1 {
-			return key, value
-		}
-		return entryIn(value, keys[1:]...)
 	}
 	return nil, nil
 }
