@@ -31,7 +31,8 @@ func (r *TerraformReconciler) settle(ctx context.Context, tf *infrav1.Terraform,
 			run = full
 		}
 	}
-	decide.Settle(tf, believed(tf, run), o.now, r.ApprovalTTL)
+	run = believed(tf, run)
+	decide.Settle(tf, run, o.now, r.ApprovalTTL)
 	o.settled, o.run = run, nil
 	r.grants.giveBack(tf.UID)
 	return nil
@@ -105,7 +106,7 @@ func (r *TerraformReconciler) planOf(ctx context.Context, tf *infrav1.Terraform,
 func (r *TerraformReconciler) observeEarlier(ctx context.Context, tf *infrav1.Terraform, o *observation) error {
 	st := &tf.Status
 	earlier, how := o.earlierPlan(tf)
-	if earlier == nil || st.RefusedApproval != nil && st.RefusedApproval.PlanID == earlier.Status.Plan.ID {
+	if earlier == nil || decide.Rejected(tf) || st.RefusedApproval != nil && st.RefusedApproval.PlanID == earlier.Status.Plan.ID {
 		return nil
 	}
 	was, err := r.planOf(ctx, tf, earlier.Name)

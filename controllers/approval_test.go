@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 
@@ -42,4 +43,20 @@ func TestBelieved_NoPlanUnderTheIDOfAnother(t *testing.T) {
 	g.Expect(believed(tf, forged)).To(BeIdenticalTo(forged), "an apply reports what it was ordered to do")
 	honest.Status.Plan = &infrav1.RunPlan{Short: "+0 ~0 -0"}
 	g.Expect(believed(tf, honest)).To(BeIdenticalTo(honest), "a plan without changes has no id")
+}
+
+func TestConcludeLast_AForgedReportWaitsForItsRetry(t *testing.T) {
+	g := NewWithT(t)
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	tf := &infrav1.Terraform{ObjectMeta: metav1.ObjectMeta{UID: "uid"}, Spec: infrav1.TerraformSpec{RetryInterval: &metav1.Duration{Duration: time.Minute}}}
+	forged := infrav1.TerraformRun{
+		Spec: infrav1.TerraformRunSpec{Operation: infrav1.OperationPlan},
+		Status: infrav1.TerraformRunStatus{
+			Phase: infrav1.RunSucceeded, FinishedAt: &metav1.Time{Time: now}, Plan: &infrav1.RunPlan{ID: "plan-x", Content: "other"},
+		},
+	}
+	o := &observation{runs: []infrav1.TerraformRun{forged}, now: now}
+	o.concludeLast(tf)
+	g.Expect(o.facts.Last.Failed).To(BeTrue(), "each time that it is looked at")
+	g.Expect(o.facts.RetryIn).To(Equal(time.Minute))
 }

@@ -266,6 +266,7 @@ func (o *observation) concludeLast(tf *infrav1.Terraform) {
 	if last == nil {
 		return
 	}
+	last = believed(tf, last)
 	o.facts.Last = decide.Last{
 		Operation: operation(last), Target: last.Spec.Target, OutputsWritten: len(last.Status.OutputsWritten) > 0, Session: last.Spec.Session != nil,
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/terraform-controller/terraform-controller/internal/planstore"
 )
 
-// contents are the digests of the files in a folder, by path from there: see plan.FileDigest. One that this user can't read is noted as such:
-// nothing that is run can read it either.
+// contents are the digests of the files in a folder, by path from there: see plan.FileDigest. They are this user's, so that what is run could make
+// those readable that are not: it is done at once.
 func contents(folder string) (map[string]string, error) {
 	found := map[string]string{}
 	root, err := os.OpenRoot(folder)
@@ -36,7 +36,10 @@ func contents(folder string) (map[string]string, error) {
 		}
 		found[name], err = contentOf(root, name)
 		if errors.Is(err, fs.ErrPermission) {
-			found[name], err = "unreadable", nil
+			err = root.Chmod(name, 0o600)
+			if err == nil {
+				found[name], err = contentOf(root, name)
+			}
 		}
 		return err
 	})

@@ -23,6 +23,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	infrav1 "github.com/terraform-controller/terraform-controller/api/v1alpha2"
+	"github.com/terraform-controller/terraform-controller/internal/plan"
 )
 
 // leaderElectionID is the incumbent's, so that old and new exclude each other during a swap in one namespace.
@@ -103,6 +104,9 @@ func stripFinishedRun(obj any) (any, error) {
 	}
 	run.Spec.Terraform = infrav1.TerraformSpec{Destroy: run.Spec.Terraform.Destroy}
 	if run.Status.Plan != nil {
+		if !plan.Lists(run.Status.Plan) {
+			run.Status.Plan.Content = "" // so that nothing fits it
+		}
 		run.Status.Plan.Rendered, run.Status.Plan.Changes, run.Status.Plan.JSON = "", nil, nil
 	}
 	return run, nil

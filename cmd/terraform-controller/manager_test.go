@@ -45,7 +45,7 @@ func TestStripFinishedRun(t *testing.T) {
 			},
 			Status: infrav1.TerraformRunStatus{
 				Phase: phase, Outputs: []string{"a"},
-				Plan: &infrav1.RunPlan{ID: "plan-1", HasChanges: true, Rendered: "large", Changes: []infrav1.PlanChange{{Address: "large"}}},
+				Plan: &infrav1.RunPlan{ID: "plan-1", Content: "content", HasChanges: true, Rendered: "large", Changes: []infrav1.PlanChange{{Address: "large"}}},
 			},
 		}
 	}
@@ -63,8 +63,14 @@ func TestStripFinishedRun(t *testing.T) {
 		want := full(infrav1.RunSucceeded)
 		want.ManagedFields = nil
 		want.Spec.Terraform.Path, want.Status.Plan.Rendered, want.Status.Plan.Changes = "", "", nil
+		want.Status.Plan.Content = "" // it is not that of the changes
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(got).To(Equal(want))
+		many := full(infrav1.RunSucceeded)
+		many.Status.Plan.Changes = nil
+		got, err = stripFinishedRun(many)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(got).To(HaveField("Status.Plan.Content", "content"))
 	})
 	t.Run("a tombstone passes", func(t *testing.T) {
 		got, err := stripFinishedRun("tombstone")

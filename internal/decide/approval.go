@@ -58,11 +58,16 @@ func Reject(tf *v1alpha2.Terraform) {
 		st.RejectedIDs = nil
 		return
 	}
+	noteRejected(st, id)
+	if a := st.Approval; a != nil && (rejected(st, a.PlanID) || rejected(st, a.CoveredPlan)) {
+		noteRejected(st, a.PlanID) // whose token may still be there
+		st.Approval = nil
+	}
+}
+
+func noteRejected(st *v1alpha2.TerraformStatus, id string) {
 	if !slices.Contains(st.RejectedIDs, id) && len(st.RejectedIDs) < maxRejected {
 		st.RejectedIDs = append(st.RejectedIDs, id)
-	}
-	if a := st.Approval; a != nil && (rejected(st, a.PlanID) || rejected(st, a.CoveredPlan)) {
-		st.Approval = nil
 	}
 }
 
@@ -147,7 +152,7 @@ func (s settlement) useUp() {
 }
 
 // spend notes the ids by which something has been approved, when an apply has been completed. An id that was good before it never comes back;
-// but a token stays in Git, and the id of a plan is what its run says it is.
+// but a token stays in Git.
 func (s settlement) spend() {
 	st := &s.tf.Status
 	ids := []string{s.tf.Annotations[v1alpha2.ApprovePlanAnnotation], s.tf.Spec.ApprovePlan}
@@ -158,7 +163,7 @@ func (s settlement) spend() {
 	st.SpentIDs = slices.DeleteFunc(slices.Compact(ids), func(id string) bool { return !strings.HasPrefix(id, "plan-") })
 }
 
-// spent says whether a plan of that id has had its apply, or can't have one any more.
+// spent says whether a plan of that id has had its apply.
 func spent(st *v1alpha2.TerraformStatus, id string) bool { return slices.Contains(st.SpentIDs, id) }
 
 // Void says whether a token that names an earlier plan approves no other: it is spent, or that plan was rejected.

@@ -29,11 +29,12 @@ func TestReject_TakesTheApprovalBack(t *testing.T) {
 	tf.Status.Approval = &v1alpha2.Approval{PlanID: "plan-before", CoveredPlan: "plan-x", Changes: []string{"a"}, At: metav1.NewTime(now)}
 	g.Expect(at("plan-x", "plan-x")).To(BeTrue())
 	g.Expect(tf.Status.Approval).To(BeNil(), "nor does one that covers it")
+	g.Expect(Void(&tf.Status, "plan-before")).To(BeTrue(), "whose token would bring it back")
 	g.Expect(Asked(tf, exact)).To(BeEmpty(), "the token is still there")
 	g.Expect(at("plan-y", "plan-x")).To(BeFalse(), "a later plan may be approved")
 	g.Expect(at("plan-y", "plan-y")).To(BeTrue(), "or rejected")
 	g.Expect(at("plan-x", "plan-y")).To(BeTrue(), "the first is back, and the annotation is about the second")
-	g.Expect(tf.Status.RejectedIDs).To(Equal([]string{"plan-else", "plan-x", "plan-y"}))
+	g.Expect(tf.Status.RejectedIDs).To(Equal([]string{"plan-else", "plan-x", "plan-before", "plan-y"}))
 	g.Expect(at("plan-x", "")).To(BeFalse(), "who may approve has taken it back")
 	g.Expect(Asked(tf, exact)).To(Equal(v1alpha2.ApprovalByAnnotation))
 

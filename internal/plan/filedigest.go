@@ -8,6 +8,7 @@ import (
 	"io"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -49,32 +50,76 @@ var (
 // asYAML is an expression for a text as it is, or in quotes.
 func asYAML(text string) string { return `(?:` + text + `|"` + text + `"|'` + text + `')` }
 
+// gone marks the key of an entry whose line is left out.
+const gone yaml.Kind = 0
+
 // withoutApproval leaves out lines that hold spec.approvePlan or the annotation of a Terraform object, as a parser finds them: a line that looks
-// the same may be one of a script.
+// the same may be one of a script. Where what is left says something else than the same documents without these fields, all of it stays.
 func withoutApproval(text []byte) []byte {
-	if oddBreak.Match(text) {
+	documents, err := documentsOf(text)
+	if err != nil || oddBreak.Match(text) {
 		return text
 	}
 	lines := bytes.SplitAfter(text, []byte("\n"))
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	for {
-		var document yaml.Node
-		err := decoder.Decode(&document)
-		if errors.Is(err, io.EOF) {
-			return bytes.Join(lines, nil)
-		}
-		if err != nil {
-			return text
-		}
-		for _, key := range approvalsIn(&document) {
+	for _, document := range documents {
+		for _, key := range approvalsIn(document) {
 			if key.Line > len(lines) {
 				continue
 			}
 			if found := approvalLine.FindSubmatch(lines[key.Line-1]); found != nil && len(found[1]) == key.Column-1 {
 				lines[key.Line-1] = nil
+				key.Kind = gone
 			}
 		}
 	}
+	left := bytes.Join(lines, nil)
+	if rest, err := documentsOf(left); err != nil || !slices.EqualFunc(documents, rest, sameNode) {
+		return text
+	}
+	return left
+}
+
+func documentsOf(text []byte) ([]*yaml.Node, error) {
+	var documents []*yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		document := &yaml.Node{}
+		err := decoder.Decode(document)
+		if errors.Is(err, io.EOF) {
+			return documents, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		documents = append(documents, document)
+	}
+}
+
+// sameNode says that two parts of documents say the same, but for entries that are gone.
+func sameNode(a, b *yaml.Node) bool {
+	first, second := entriesOfNode(a), entriesOfNode(b)
+	if len(first) == 0 && len(second) == 0 && isNothing(a) && isNothing(b) {
+		return true
+	}
+	return a.Kind == b.Kind && a.Tag == b.Tag && a.Value == b.Value && a.Anchor == b.Anchor && slices.EqualFunc(first, second, sameNode)
+}
+
+func entriesOfNode(n *yaml.Node) []*yaml.Node {
+	if n.Kind != yaml.MappingNode {
+		return n.Content
+	}
+	var kept []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Kind != gone {
+			kept = append(kept, n.Content[i], n.Content[i+1])
+		}
+	}
+	return kept
+}
+
+// isNothing: a mapping whose only entry goes is null.
+func isNothing(n *yaml.Node) bool {
+	return n.Kind == yaml.MappingNode || n.Kind == yaml.ScalarNode && n.Tag == "!!null"
 }
 
 // approvalsIn are the keys of what approves a plan in a document.

@@ -23,6 +23,7 @@ func TestFileDigest_LeavesOutWhatApproves(t *testing.T) {
 		"at the end":    {"without a line break", "net.yaml", object, strings.TrimSpace(object) + "\n" + strings.TrimSuffix(approval, "\n"), true},
 		"annotation":    {"in the other place", "net.yaml", object, annotated, true},
 		"from empty":    {"the field may have stood there", "net.yaml", object + "  approvePlan: \"\"\n", object + approval, true},
+		"alone":         {"the only annotation", "net.yaml", strings.Replace(annotated, "    a: b\n", "", 1), strings.Replace(strings.Replace(annotated, "    a: b\n", "", 1), "01234567", "76543210", 1), true},
 		"from manual":   {"in either way", "net.yaml", object + "  approvePlan: manual\n", object + "  approvePlan:\n", true},
 		"second object": {"there are several in a file", "net.yaml", object + second + object, object + second + object + approval, true},
 
@@ -34,6 +35,8 @@ func TestFileDigest_LeavesOutWhatApproves(t *testing.T) {
 		"script":       {"in a text it is no field", "net.yaml", script, strings.Replace(script, "    b\n", "    approvePlan: manual\n    b\n", 1), false},
 		"odd break":    {"lines are counted otherwise then", "net.yaml", object + "# \r x\n", object + "# \r x\n" + approval, false},
 		"other object": {"it approves nothing", "p.yaml", "kind: Job\nspec:\n  a: b\n", "kind: Job\nspec:\n  a: b\n" + approval, false},
+		"neighbours":   {"what is left would be one text", "net.yaml", object + "  run: deploy\n    --all\n", object + "  run: deploy\n  approvePlan:\n    --all\n", false},
+		"children":     {"what is below would be another's", "net.yaml", object + "    a: x\n", strings.Replace(object, "  path: ./\n", "  path: ./\n  approvePlan:\n", 1) + "    a: x\n", false},
 		"no YAML":      {"it can't be told what it is", "net.yaml", object + "}\n", object + "}\n" + approval, false},
 		"no manifest":  {"a script is no place to approve", "run.sh", object, object + approval, false},
 		"large":        {"it is no object", "net.yaml", object + strings.Repeat("# x\n", 1<<18), object + strings.Repeat("# x\n", 1<<18) + approval, false},

@@ -44,11 +44,16 @@ func HasContent(id, content string, owner types.UID, appliesCompleted int64) boo
 // Fits says that a plan as its run reports it is the one with that id: its content, and the single changes where they are reported, are
 // what the id stands for. Code of the module may have reported in the runner's place.
 func Fits(made *v1alpha2.RunPlan, owner types.UID, appliesCompleted int64) bool {
+	return HasContent(made.ID, made.Content, owner, appliesCompleted) && Lists(made)
+}
+
+// Lists says that the single changes of a plan, where they are reported, come to its content.
+func Lists(made *v1alpha2.RunPlan) bool {
 	var digests []string
 	for _, c := range made.Changes {
 		digests = append(digests, c.Digest)
 	}
-	return HasContent(made.ID, made.Content, owner, appliesCompleted) && (len(digests) == 0 || contentOf(digests) == made.Content)
+	return len(digests) == 0 || contentOf(digests) == made.Content
 }
 
 func contentDigits(content string, owner types.UID, appliesCompleted int64) string {
