@@ -214,7 +214,8 @@ var strictDoors = map[string]door{
 	"a backend in a deletion": {destroys, spec(func(s *infrav1.TerraformSpec) {
 		s.BackendConfig = &infrav1.BackendConfigSpec{SecretSuffix: "prod"}
 	}), "a change of spec.backendConfig during a deletion", inEnding},
-	"disable in a deletion": {heldDestroy, approvePlan("disable"), "leaving spec.approvePlan: safe", inEnding},
+	"the path in another deletion": {nil, spec(func(s *infrav1.TerraformSpec) { s.Path = "./other" }), "a change of spec.path during a deletion", inEnding},
+	"disable in a deletion":        {heldDestroy, approvePlan("disable"), "leaving spec.approvePlan: safe", inEnding},
 }
 
 func destroys(tf *infrav1.Terraform) { tf.Spec.DestroyResourcesOnDeletion = true }
